@@ -30,7 +30,7 @@ function unpack(): string {
   const partial = `${unpacked}.${process.pid}`
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { recursive: true })
-  execFileSync('sh', [packed, partial], { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync('bash', [packed, partial], { stdio: ['ignore', 'ignore', 'inherit'] })
   if (existsSync(join(unpacked, 'etcd'))) rmSync(partial, { recursive: true })
   else renameSync(partial, unpacked)
   return unpacked
