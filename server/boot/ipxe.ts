@@ -6,6 +6,7 @@
 
 import type { Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
+import { installerFiles } from './installer.ts'
 
 /** A line of iPXE's 80-column console, twice. */
 const TEXT_MAX = 160
@@ -73,9 +74,8 @@ export function holdScript({
 export function installScript(installation: Installation): string {
   const { bootId, profile, machine, assetsUrl } = installation
   const { os } = profile.spec
-  const kernel = os.kernel ?? installers[os.name].kernel
-  const initrd = os.initrd ?? installers[os.name].initrd
-  const line = ['initrd=initrd.img', ...installers[os.name].commandLine(installation), ...(os.kernelArguments ?? [])]
+  const [kernel, initrd] = installerFiles(profile)
+  const line = ['initrd=initrd.img', ...commandLines[os.name](installation), ...(os.kernelArguments ?? [])]
   const commandLine = line.map(kernelArgument).join(' ')
   if (commandLine.length > COMMAND_LINE_MAX) throw new TypeError('the kernel command line is too long')
   return script(
@@ -92,14 +92,7 @@ export function installScript(installation: Installation): string {
   )
 }
 
-const installers = {
-  'fedora-coreos': { kernel: 'vmlinuz', initrd: 'initrd.img', commandLine: coreosArguments },
-  'centos-stream': {
-    kernel: 'images/pxeboot/vmlinuz',
-    initrd: 'images/pxeboot/initrd.img',
-    commandLine: anacondaArguments
-  }
-} as const
+const commandLines = { 'fedora-coreos': coreosArguments, 'centos-stream': anacondaArguments } as const
 
 /**
  * The live system's own Ignition must run (ignition.firstboot, platform metal) and finds no config, which it takes
@@ -111,7 +104,7 @@ function coreosArguments(installation: Installation): string[] {
   return [
     'ip=dhcp',
     'rd.neednet=1',
-    `coreos.live.rootfs_url=${folderUrl(installation)}/${profile.spec.os.rootfs ?? 'rootfs.img'}`,
+    `coreos.live.rootfs_url=${folderUrl(installation)}/${installerFiles(profile)[2]}`,
     'ignition.firstboot',
     'ignition.platform.id=metal',
     `coreos.inst.install_dev=${profile.spec.disks.install}`,
@@ -150,7 +143,7 @@ export function localScript(target: { platform: 'bios' | 'uefi' | null; arch: st
   const uefi = 'sanboot --no-describe --drive 0 || exit 1'
   if (target.platform === 'bios') return script(said, bios)
   if (target.platform === 'uefi') return script(said, uefi)
-  return script(said, 'iseq ${platform} efi && goto uefi ||', bios, ':uefi', uefi)
+  return script(said, 'iseq ${platform} efi || goto bios', uefi, ':bios', bios)
 }
 
 /** Text for echo that does nothing else: printable ASCII without the characters that iPXE acts upon. */
