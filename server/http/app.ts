@@ -1,0 +1,74 @@
+// What both planes have in common: bounds on everything a stranger can make grow, strict schemas, one shape of errors.
+
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Log } from '../log.ts'
+import type { App, Limits, TlsOptions } from './deps.ts'
+import { problemHandler, problemOf, sendProblem } from './problem.ts'
+
+/** An iPXE query with five SMBIOS texts of 4 KB, each byte percent-encoded, must pass: 60 KB and a little. */
+const HEADER_BYTES_MAX = 72 * 1024
+/** Names, nonces and file paths; longer ones are nobody's. */
+const PARAMETER_LENGTH_MAX = 1024
+
+const defaults: Limits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  /** A download that stands still this long has lost its reader. Heartbeats keep live watches above it. */
+  idleTimeoutMs: 120_000,
+  checkEveryMs: 2_000,
+  /** 1,000 machines at once, each with a connection for the kernel and one for its config. */
+  connectionsMax: 4_000
+}
+
+export interface AppOptions {
+  readonly bodyBytesMax: number
+  readonly tls: TlsOptions | null
+  readonly limits: Partial<Limits>
+}
+
+/** An app without routes. It opens no socket. */
+export function createApp(log: Log, { bodyBytesMax, tls, limits }: AppOptions): App {
+  const bounds = { ...defaults, ...limits }
+  const server = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: bounds.headersTimeoutMs,
+    connectionsCheckingInterval: bounds.checkEveryMs
+  }
+  const options = {
+    logger: false as const,
+    bodyLimit: bodyBytesMax,
+    requestTimeout: bounds.requestTimeoutMs,
+    connectionTimeout: bounds.idleTimeoutMs,
+    forceCloseConnections: true as const,
+    trustProxy: false, // X-Forwarded-For is text like any other: the address is the connection's
+    routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: PARAMETER_LENGTH_MAX },
+    // Refuse what we do not know: the defaults drop unknown fields and coerce wrong types.
+    ajv: { customOptions: { removeAdditional: false as const, coerceTypes: false as const, allErrors: true } },
+    frameworkErrors: (error: Parameters<typeof problemOf>[0], _: FastifyRequest, reply: FastifyReply) => {
+      void sendProblem(reply, problemOf(error)) // send() cannot fail: the reply is written when the turn ends
+    }
+  }
+  const app = (tls === null
+    ? fastify({ ...options, http: server })
+    : fastify({
+        ...options,
+        // A stranger's certificate is not refused here but where the route says what it needs (access.ts).
+        https: { ...server, ...tls, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' }
+      })) as unknown as App
+  app.server.maxConnections = bounds.connectionsMax
+  app.setErrorHandler(problemHandler(log))
+  app.setNotFoundHandler(async (_request, reply) =>
+    sendProblem(reply, { type: 'about:blank', title: 'not found', status: 404, detail: 'there is nothing here' })
+  )
+  return app
+}
+
+/** The two ends of the connection a request came by. */
+export function endsOf(request: FastifyRequest): { address: string; localAddress: string } {
+  return { address: plain(request.socket.remoteAddress), localAddress: plain(request.socket.localAddress) }
+}
+
+/** An IPv4 client of a dual-stack socket is called by its IPv4 address. */
+function plain(address: string | undefined): string {
+  return (address ?? '127.0.0.1').replace(/^::ffff:/, '')
+}

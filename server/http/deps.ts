@@ -1,0 +1,36 @@
+// What the HTTP servers need beside what provisioning needs. serve.ts supplies it; tests supply their own.
+
+import type { FastifyInstance } from 'fastify'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Deps } from '../provision/deps.ts'
+import type { Files } from './files.ts'
+import type { Logins } from './logins.ts'
+import type { Page } from '../web/build.ts'
+
+export interface HttpDeps extends Deps {
+  readonly log: Log
+  readonly artifacts: Files
+  readonly metrics: Metrics
+  readonly logins: Logins
+  readonly page: Page
+}
+
+/** Bounds of one listener; the defaults are in app.ts, tests pass shorter ones. */
+export interface Limits {
+  readonly headersTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly idleTimeoutMs: number
+  readonly checkEveryMs: number
+  readonly connectionsMax: number
+}
+
+/** The control plane's own identity, and the authority whose machine certificates it accepts. */
+export interface TlsOptions {
+  readonly key: string
+  readonly cert: string
+  readonly ca: string
+}
+
+/** Plain HTTP and HTTPS alike: fastify's types tell them apart, our routes do not. */
+export type App = FastifyInstance

@@ -1,0 +1,26 @@
+// /assets/… and /agent/<arch>: files for machines, with ranges, HEAD and ETag. No listing, no index, no redirect.
+
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { basename, dirname } from 'node:path'
+import { Type } from 'typebox'
+import { Fault } from '../../core/fault.ts'
+import type { HttpDeps } from '../deps.ts'
+
+/** Names carry versions, so what is cached stays right; firmware does not cache at all. */
+const options = { dotfiles: 'deny', index: false, cacheControl: false, etag: true, acceptRanges: true } as const
+
+export function assetRoutes({ artifacts }: HttpDeps): FastifyPluginAsyncTypebox {
+  return async app => {
+    app.get('/assets/*', { schema: { params: Type.Object({ '*': Type.String() }) } }, async (request, reply) => {
+      const served = await artifacts.locate(request.params['*'])
+      if (served === null) throw new Fault('not_found', 'no such file below assets')
+      return reply.sendFile(served.name, served.folder, options)
+    })
+    const arch = Type.Object({ arch: Type.Enum(['x86_64', 'arm64']) })
+    app.get('/agent/:arch', { schema: { params: arch } }, async (request, reply) => {
+      const agent = await artifacts.findAgent(request.params.arch)
+      if (agent === null) throw new Fault('not_found', `no agent for ${request.params.arch} in the data folder`)
+      return reply.type('application/octet-stream').sendFile(basename(agent.path), dirname(agent.path), options)
+    })
+  }
+}

@@ -1,0 +1,29 @@
+// /healthz: this process answers. /readyz: what it needs answers too. /metrics and /openapi.json beside them.
+
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { countMachines } from '../../store/machine-counts.ts'
+import type { HttpDeps } from '../deps.ts'
+
+const Readiness = Type.Object({ ready: Type.Boolean(), cluster: Type.String() })
+
+export function healthRoutes({ db, cluster, metrics }: HttpDeps): FastifyPluginAsyncTypebox {
+  return async app => {
+    const open = { access: 'public' } as const
+    app.get('/healthz', { config: open, schema: { response: { 200: Type.String() } } }, async (_request, reply) =>
+      reply.type('text/plain').send('ok\n')
+    )
+    app.get('/readyz', { config: open, schema: { response: { 200: Readiness } } }, async () => {
+      await countMachines(db) // a broken store is a failure of this route
+      const status = cluster.status()
+      // Machines boot and enrol without a cluster: that it does not answer makes us poorer, not unready.
+      return { ready: true, cluster: status === null ? 'none known yet' : status.ok ? 'ok' : status.reason }
+    })
+    app.get(
+      '/metrics',
+      { config: { access: 'viewer' }, schema: { response: { 200: Type.String() } } },
+      async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text())
+    )
+    app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger())
+  }
+}
