@@ -8,6 +8,7 @@ import type { Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
 import { Fault } from '../core/fault.ts'
 import { agentUnit } from './agent-unit.ts'
+import { installerFiles } from './installer.ts'
 
 /** Made for one boot: see pki for the certificate. The key is secret. */
 export interface BootMaterial {
@@ -42,6 +43,11 @@ export const paths = {
 
 export function configKind(profile: Profile): ConfigKind {
   return profile.spec.os.name === 'centos-stream' ? 'kickstart' : 'ignition'
+}
+
+/** Paths below /assets of what the installer loads: all must be there before a machine is sent to load the first. */
+export function installerAssets(profile: Profile): readonly string[] {
+  return installerFiles(profile).map(name => `${profile.spec.os.assets}/${name}`)
 }
 
 /** Throws conflict when the machine has no name yet: the rule that matched it, or the operator, gives one. */
