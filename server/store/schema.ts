@@ -37,7 +37,7 @@ export interface MacRow {
 
 export interface LeaseRow {
   address: string // primary key
-  mac: string // unique: one address a machine, whatever client id its stages send
+  mac: string // unique while bound: one address a machine, whatever client id its stages send
   hostname: string | null
   granted_at: string
   expires_at: string

@@ -1,0 +1,98 @@
+// The timeline. Grows with every packet of every machine, so it is pruned as it grows: never a table without end.
+
+import type { ExpressionBuilder, Selectable } from 'kysely'
+import type { NewEvent, TimelineEvent } from '../contract/event.ts'
+import type { Db, EventRow, Schema } from './schema.ts'
+import { cut, TEXT_MAX_BYTES } from './text.ts'
+
+/** Packets of strangers: anybody on the wire can make us write these. */
+export const STRANGERS_MAX = 10_000
+/** A machine that waits at its boot screen for weeks must not push out everything else. */
+export const PER_MACHINE_MAX = 5_000
+/** Pruning is looked at once in so many events: often enough to bound, seldom enough to cost nothing. */
+const PRUNE_EVERY = 500
+
+export interface EventFilter {
+  /** Events of this machine … */
+  readonly machine?: string | undefined
+  /** … and those of its MACs before anybody knew whose they were. */
+  readonly macs?: readonly string[] | undefined
+  readonly boot?: string | undefined
+  /** Only those with a greater id, oldest first: how a watcher resumes. Without it, the newest `limit`. */
+  readonly after?: number | undefined
+  readonly limit: number
+}
+
+export async function addEvent(db: Db, event: NewEvent, now: Date): Promise<TimelineEvent> {
+  const row = await db
+    .insertInto('events')
+    .values({
+      at: now.toISOString(),
+      type: event.type,
+      machine: event.machine ?? null,
+      boot: event.boot ?? null,
+      mac: event.mac ?? null,
+      level: event.level ?? 'info',
+      message: cut(event.message, TEXT_MAX_BYTES),
+      detail: JSON.stringify(boundDetail(event.detail ?? {}))
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  if (row.id % PRUNE_EVERY === 0) await pruneEvents(db)
+  return fromRow(row)
+}
+
+/** In the order they were written. */
+export async function listEvents(db: Db, filter: EventFilter): Promise<TimelineEvent[]> {
+  const { machine, macs = [], boot, after, limit } = filter
+  let query = db.selectFrom('events').selectAll().limit(limit)
+  if (machine !== undefined || macs.length > 0) {
+    query = query.where(eb =>
+      eb.or([
+        ...(machine === undefined ? [] : [eb('machine', '=', machine)]),
+        ...(macs.length === 0 ? [] : [eb.and([eb('machine', 'is', null), eb('mac', 'in', macs)])])
+      ])
+    )
+  }
+  if (boot !== undefined) query = query.where('boot', '=', boot)
+  if (after !== undefined) return (await query.where('id', '>', after).orderBy('id').execute()).map(fromRow)
+  return (await query.orderBy('id', 'desc').execute()).map(fromRow).reverse()
+}
+
+/** Drops the oldest of what exceeds the bounds, and returns how many went. */
+export async function pruneEvents(
+  db: Db,
+  { strangers = STRANGERS_MAX, perMachine = PER_MACHINE_MAX }: { strangers?: number; perMachine?: number } = {}
+): Promise<number> {
+  const long = await db
+    .selectFrom('events')
+    .select('machine')
+    .groupBy('machine')
+    .having(eb => eb.fn.countAll(), '>', Math.min(strangers, perMachine))
+    .execute()
+  let dropped = 0
+  for (const { machine } of long) dropped += await keepNewest(db, machine, machine === null ? strangers : perMachine)
+  return dropped
+}
+
+async function keepNewest(db: Db, machine: string | null, keep: number): Promise<number> {
+  const own = (eb: ExpressionBuilder<Schema, 'events'>) =>
+    machine === null ? eb('machine', 'is', null) : eb('machine', '=', machine)
+  const newestToDrop = db.selectFrom('events').select('id').where(own).orderBy('id', 'desc').limit(1).offset(keep)
+  const oldest = db.deleteFrom('events').where(own)
+  const { numDeletedRows } = await oldest.where('id', '<=', newestToDrop).executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+/** Details are facts, not documents: hostile texts in them are cut like the rest. */
+function boundDetail(detail: NonNullable<NewEvent['detail']>): NonNullable<NewEvent['detail']> {
+  const bound = Object.entries(detail).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? cut(value, TEXT_MAX_BYTES) : value
+  ])
+  return Object.fromEntries(bound)
+}
+
+function fromRow({ level, detail, ...row }: Selectable<EventRow>): TimelineEvent {
+  return { ...row, level: level as TimelineEvent['level'], detail: JSON.parse(detail) }
+}
