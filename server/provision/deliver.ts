@@ -54,7 +54,7 @@ export async function probeConfig({ db, now }: Deps, nonce: string, kind: Config
   const boot = await findBootByNonceHash(db, digest(nonce))
   if (boot === null || boot.kind !== kind) throw unknownBoot()
   const reading = mayRead(boot, address, now())
-  if (reading.kind !== 'serve') throw new Fault('gone', reading.reason)
+  if (reading.kind !== 'serve') throw new Fault('gone', 'this config would not be served')
 }
 
 async function readable(deps: Deps, nonce: string, kind: ConfigKind, address: string): Promise<Boot> {
@@ -63,8 +63,10 @@ async function readable(deps: Deps, nonce: string, kind: ConfigKind, address: st
   const reading = mayRead(boot, address, deps.now())
   if (reading.kind === 'serve') return boot
   deps.count.config(kind, reading.kind)
-  if (reading.kind === 'alarm') await raiseAlarm(deps, boot, address, reading.reason)
-  throw new Fault('gone', reading.reason)
+  if (reading.kind === 'gone') throw new Fault('gone', reading.reason)
+  await raiseAlarm(deps, boot, address, reading.reason)
+  // Whoever this is learns nothing about whose boot it was.
+  throw new Fault('gone', 'this config is not served any more; its operator has been told')
 }
 
 function unknownBoot(): Fault {
