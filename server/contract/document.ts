@@ -4,12 +4,21 @@ import { type Static, Type } from 'typebox'
 import { API_VERSION } from './names.ts'
 
 const strict = { additionalProperties: false }
-const DocumentName = Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$' })
+const DocumentName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$',
+  description: 'lower-case letters, digits, - and ., at most 63'
+})
 const AbsolutePath = Type.String({ pattern: '^/[^\\u0000-\\u001f]*$', maxLength: 1024 })
-const KubernetesVersion = Type.String({ pattern: '^v1\\.[0-9]{1,3}\\.[0-9]{1,3}$' })
+const KubernetesVersion = Type.String({
+  pattern: '^v1\\.[0-9]{1,3}\\.[0-9]{1,3}$',
+  description: 'a version such as v1.36.3'
+})
 const Metadata = Type.Object({ name: DocumentName }, strict)
 const LabelKey = '^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'
-const LabelValue = Type.String({ pattern: '^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$' })
+const LabelValue = Type.String({
+  pattern: '^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$',
+  description: 'letters, digits, ., _ and -, at most 63'
+})
 
 export const Role = Type.Enum(['worker', 'control-plane'])
 export type Role = Static<typeof Role>
@@ -28,13 +37,27 @@ export const ProfileSpec = Type.Object(
         rootfs: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$' })),
         /** One kernel argument an item; no white space, no ${…}. */
         kernelArguments: Type.Optional(
-          Type.Array(Type.String({ pattern: '^[A-Za-z0-9_.,:/=@+-]{1,255}$' }), { maxItems: 32 })
+          Type.Array(
+            Type.String({
+              pattern: '^[A-Za-z0-9_.,:/=@+-]{1,255}$',
+              description: 'one kernel argument without blanks or quotes'
+            }),
+            { maxItems: 32 }
+          )
         )
       },
       strict
     ),
     /** The disk that the system is installed to; a path that does not change between boots. */
-    disks: Type.Object({ install: Type.String({ pattern: '^/dev/[A-Za-z0-9._:/-]{1,200}$' }) }, strict),
+    disks: Type.Object(
+      {
+        install: Type.String({
+          pattern: '^/dev/[A-Za-z0-9._:/-]{1,200}$',
+          description: 'a path below /dev, such as /dev/disk/by-id/nvme-X'
+        })
+      },
+      strict
+    ),
     users: Type.Optional(
       Type.Array(
         Type.Object(
@@ -44,6 +67,7 @@ export const ProfileSpec = Type.Object(
             sshAuthorizedKeys: Type.Array(
               Type.String({
                 pattern: '^(ssh|ecdsa|sk-)[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\\n\\r"\\\\]*)?$',
+                description: 'one line of an OpenSSH public key',
                 maxLength: 8192
               }),
               { maxItems: 32 }
@@ -59,7 +83,9 @@ export const ProfileSpec = Type.Object(
         Type.Object(
           {
             path: AbsolutePath,
-            mode: Type.Optional(Type.String({ pattern: '^0?[0-7]{3}$' })), // octal text, as people write it
+            mode: Type.Optional(
+              Type.String({ pattern: '^0?[0-7]{3}$', description: 'an octal mode as text, such as "0644"' })
+            ), // octal text, as people write it
             contents: Type.String({ maxLength: 65536 })
           },
           strict
@@ -93,7 +119,7 @@ export const ProfileSpec = Type.Object(
       },
       strict
     ),
-    labels: Type.Optional(Type.Record(Type.String({ pattern: LabelKey }), LabelValue)),
+    labels: Type.Optional(Type.Record(Type.String({ pattern: LabelKey }), LabelValue, { additionalProperties: false })),
     taints: Type.Optional(
       Type.Array(
         Type.Object(
@@ -145,7 +171,7 @@ export type RuleSpec = Static<typeof RuleSpec>
 export const ClusterSpec = Type.Object(
   {
     /** host:port by which nodes reach the API server. */
-    endpoint: Type.String({ pattern: '^[A-Za-z0-9.-]+:[0-9]{1,5}$' }),
+    endpoint: Type.String({ pattern: '^[A-Za-z0-9.-]+:[0-9]{1,5}$', description: 'host:port' }),
     version: KubernetesVersion,
     podSubnet: Type.Optional(Type.String({ pattern: '^[0-9.]+/[0-9]{1,2}$' })),
     serviceSubnet: Type.Optional(Type.String({ pattern: '^[0-9.]+/[0-9]{1,2}$' }))
