@@ -1,5 +1,14 @@
-// A DHCP lease as the core decides on it and the store keeps it.
+// Which address a machine gets: the same one as before, else the one it asks for, else one that was never used, else
+// the one that has been free the longest. A machine is its hardware address (docs/adr/0001). The index is in memory and
+// is the only truth while the server runs; the store holds what must outlive it.
+//
+// An address is held until a time: by an offer for a minute, by a lease until it expires, by nobody after a DECLINE
+// (somebody else uses it) until it has rested. Every question costs the same however many leases there are.
 
+import { type Expiry, pop, push } from './expiry.ts'
+import { toAddress, toNumber } from './ipv4.ts'
+
+/** A DHCP lease as the core decides on it and the store keeps it. */
 export interface Lease {
   readonly address: string
   readonly mac: string
@@ -7,4 +16,121 @@ export interface Lease {
   readonly grantedAt: Date
   readonly expiresAt: Date
   readonly state: 'bound' | 'declined'
+}
+
+export interface Pool {
+  /** First and last address, both included. */
+  readonly first: string
+  readonly last: string
+}
+
+interface Held {
+  /** Null when it rests after a DECLINE, or when its machine has moved to another address. */
+  readonly mac: string | null
+  readonly until: number
+}
+
+/** Opaque: made by createIndex, changed by hold and record only. */
+export interface LeaseIndex {
+  readonly first: number
+  readonly last: number
+  readonly excluded: ReadonlySet<number>
+  readonly byMac: Map<string, number>
+  readonly byAddress: Map<number, Held>
+  readonly expiries: { heap: Expiry[] }
+  readonly fresh: { next: number }
+}
+
+/** The index of one pool. `excluded` are addresses in it that belong to somebody (the server, the gateway). */
+export function createIndex(pool: Pool, excluded: readonly string[], leases: readonly Lease[]): LeaseIndex {
+  const first = toNumber(pool.first)
+  const index: LeaseIndex = {
+    first,
+    last: toNumber(pool.last),
+    excluded: new Set(excluded.map(toNumber)),
+    byMac: new Map(),
+    byAddress: new Map(),
+    expiries: { heap: [] },
+    fresh: { next: first }
+  }
+  for (const lease of leases) {
+    if (inPool(index, toNumber(lease.address))) record(index, lease)
+  }
+  return index
+}
+
+/** The address this machine should be offered; null when the pool is exhausted. */
+export function findAddress(index: LeaseIndex, mac: string, requested: string | null, now: Date): string | null {
+  const own = index.byMac.get(mac)
+  if (own !== undefined) return toAddress(own)
+  if (requested !== null && mayHold(index, mac, requested, now)) return requested
+  const address = findFresh(index) ?? findExpired(index, now)
+  return address === null ? null : toAddress(address)
+}
+
+/** The address that this machine has, or last had; null when it is unknown or that address went to another. */
+export function addressOf(index: LeaseIndex, mac: string): string | null {
+  const own = index.byMac.get(mac)
+  return own === undefined ? null : toAddress(own)
+}
+
+/** Whether this machine may have this address now: it is in the pool, and its own or nobody's. */
+export function mayHold(index: LeaseIndex, mac: string, address: string, now: Date): boolean {
+  const number = toNumber(address)
+  if (!inPool(index, number)) return false
+  const held = index.byAddress.get(number)
+  return held === undefined || held.mac === mac || held.until <= now.getTime()
+}
+
+/** Keeps an address for the machine it was offered to. An offer never shortens a lease. */
+export function hold(index: LeaseIndex, mac: string, address: string, until: Date): void {
+  const held = index.byAddress.get(toNumber(address))
+  const current = held?.mac === mac ? held.until : 0
+  take(index, mac, toNumber(address), Math.max(current, until.getTime()))
+}
+
+/** Takes up a lease that was granted, renewed, released (it expires now) or declined. */
+export function record(index: LeaseIndex, lease: Lease): void {
+  const address = toNumber(lease.address)
+  if (lease.state === 'bound') return take(index, lease.mac, address, lease.expiresAt.getTime())
+  if (index.byMac.get(lease.mac) === address) index.byMac.delete(lease.mac)
+  put(index, address, { mac: null, until: lease.expiresAt.getTime() })
+}
+
+function take(index: LeaseIndex, mac: string, address: number, until: number): void {
+  const former = index.byMac.get(mac)
+  if (former !== undefined && former !== address) put(index, former, { mac: null, until: 0 })
+  const holder = index.byAddress.get(address)?.mac ?? null
+  if (holder !== null && holder !== mac) index.byMac.delete(holder)
+  index.byMac.set(mac, address)
+  put(index, address, { mac, until })
+}
+
+function put(index: LeaseIndex, address: number, held: Held): void {
+  index.byAddress.set(address, held)
+  push(index.expiries.heap, { at: held.until, address })
+  // Renewals leave stale entries behind: made anew when they are the most, which is paid for by those renewals.
+  if (index.expiries.heap.length > index.byAddress.size * 2 + 64) {
+    const live = Array.from(index.byAddress, ([live, { until }]) => ({ at: until, address: live }))
+    index.expiries.heap = live.sort((a, b) => a.at - b.at)
+  }
+}
+
+function findFresh(index: LeaseIndex): number | null {
+  const { fresh, byAddress, excluded, last } = index
+  while (fresh.next <= last && (byAddress.has(fresh.next) || excluded.has(fresh.next))) fresh.next += 1
+  return fresh.next <= last ? fresh.next : null
+}
+
+function findExpired({ expiries: { heap }, byAddress }: LeaseIndex, now: Date): number | null {
+  for (;;) {
+    const [soonest] = heap
+    if (soonest === undefined) return null
+    if (byAddress.get(soonest.address)?.until !== soonest.at) pop(heap)
+    else return soonest.at <= now.getTime() ? soonest.address : null
+  }
+}
+
+function inPool({ first, last, excluded }: LeaseIndex, address: number): boolean {
+  return address >= first && address <= last && !excluded.has(address)
 }

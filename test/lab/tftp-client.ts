@@ -27,7 +27,7 @@ export async function fetchFile(wanted: FileRequest): Promise<Buffer> {
 export async function fetchSize(wanted: FileRequest): Promise<number> {
   return exchange(wanted, { tsize: '0', ...negotiation(wanted) }, async (socket, peer, first) => {
     const refusal: Packet = { op: 'error', code: 8, message: 'User aborted the transfer' }
-    socket.send(encode(refusal), peer.port, peer.address)
+    await sendTo(socket, peer, refusal)
     if (first.op !== 'oack') throw new Error(`no option acknowledgement for ${wanted.name}`)
     return Number(first.options.tsize)
   })
@@ -64,7 +64,7 @@ async function receive(socket: Socket, peer: RemoteInfo, first: Packet, wanted: 
       blocks.push(packet.bytes)
       inWindow += 1
       if (packet.bytes.length < blockSize) {
-        acknowledge()
+        await sendTo(socket, peer, { op: 'ack', block: blocks.length & 0xffff }) // before the socket is closed
         return Buffer.concat(blocks)
       }
       due = inWindow === windowSize
@@ -77,6 +77,12 @@ async function receive(socket: Socket, peer: RemoteInfo, first: Packet, wanted: 
     }
     ;[packet] = await ask(socket, wanted, acknowledge, peer)
   }
+}
+
+async function sendTo(socket: Socket, peer: RemoteInfo, packet: Packet): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.send(encode(packet), peer.port, peer.address, error => (error === null ? resolve() : reject(error)))
+  })
 }
 
 /** The next packet from the peer (from anybody when there is none yet); `again` after each silence. */

@@ -1,0 +1,71 @@
+// What the engine is told beside the packet: who we are on that network, and what there is to lease.
+
+import { createIndex, type Lease, type LeaseIndex, type Pool } from '../core/allocation.ts'
+import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
+import { NO_ADDRESS } from './packet.ts'
+
+export interface SubnetConfig {
+  /** 10.0.0.0/24 */
+  readonly subnet: string
+  readonly pool: Pool
+  readonly gateway: string | null
+  readonly dns: readonly string[]
+  readonly domain: string | null
+  readonly leaseSeconds: number
+}
+
+/** A network interface as the system describes it (socket.ts). */
+export interface Interface {
+  readonly name: string
+  readonly address: string
+  readonly netmask: string
+  readonly loopback: boolean
+  /** The index that the kernel gives it; null when it has no IPv6. */
+  readonly scope: number | null
+}
+
+export interface Subnet extends SubnetConfig {
+  readonly network: Network
+  readonly index: LeaseIndex
+}
+
+export interface Context {
+  readonly mode: 'authoritative' | 'proxy'
+  /** Which port heard it: the server's (67) or the proxy's (4011). */
+  readonly door: 'server' | 'proxy'
+  /** Our address, which is also where boot files are. */
+  readonly server: string
+  readonly peer: { readonly address: string; readonly port: number }
+  readonly subnet: Subnet | null
+  readonly ports: { readonly server: number; readonly client: number }
+  /** http://10.0.0.1:8080, as machines reach it. */
+  readonly bootUrl: string
+  readonly now: Date
+}
+
+export function openSubnets(configs: readonly SubnetConfig[], server: string, leases: readonly Lease[]): Subnet[] {
+  return configs.map(config => {
+    const network = toNetwork(config.subnet)
+    const taken = [server, toAddress(network.network), broadcastOf(network)]
+    if (config.gateway !== null) taken.push(config.gateway)
+    return { ...config, network, index: createIndex(config.pool, taken, leases) }
+  })
+}
+
+/**
+ * The subnet of a relayed packet is the relay's (RFC 2131 §4.3.1); of any other that of our interface: the one that holds
+ * our address, else one inside the interface's network, as the pools of the loopback are.
+ */
+export function findSubnet(subnets: readonly Subnet[], own: Interface, relay: string): Subnet | null {
+  if (relay !== NO_ADDRESS) return subnets.find(({ network }) => contains(network, relay)) ?? null
+  const around = networkOf(own.address, own.netmask)
+  return (
+    subnets.find(({ network }) => contains(network, own.address)) ??
+    subnets.find(({ network }) => isWithin(network, around)) ??
+    null
+  )
+}
+
+function isWithin(inner: Network, outer: Network): boolean {
+  return inner.netmask >= outer.netmask && contains(outer, toAddress(inner.network))
+}

@@ -1,0 +1,149 @@
+// What a DHCP message is answered: (request, context) -> reply | silence, each with its reason. Authoritative per RFC
+// 2131 §4.3; proxy per PXE 2.1 §2.2 (boot file only, no address). Changes nothing: what the caller must take up in the
+// lease index, and commit to the store before the reply leaves, is part of the decision. Packets are made in reply.ts.
+//
+//   authoritative  DISCOVER ─► OFFER (held for a minute) · REQUEST ─► ACK (lease) | NAK · INFORM ─► ACK (no lease)
+//                  DECLINE ─► the address rests · RELEASE ─► the lease ends, its address stays the machine's choice
+//   proxy          DISCOVER on 67 ─► OFFER · REQUEST or INFORM on 4011 ─► ACK · other servers' business ─► silence
+
+import { addressOf, findAddress, type Lease, mayHold } from '../core/allocation.ts'
+import { contains } from '../core/ipv4.ts'
+import type { Context, Subnet } from './context.ts'
+import { type Firmware, findFirmware } from './firmware.ts'
+import { NO_ADDRESS, messageName, type Packet } from './packet.ts'
+import { ack, nak, offer, proxyReply, type Reply } from './reply.ts'
+
+export interface Silence {
+  readonly kind: 'silence'
+  readonly reason: string
+  /** Whether somebody should look: it goes to the timeline of a boot client. */
+  readonly warn: boolean
+  readonly lease: Lease | null
+}
+
+export type Decision = Reply | Silence
+
+/** An address rests this long after a DECLINE: a stranger uses it, or a broken client lies. */
+const REST_MS = 10 * 60_000
+
+export function decide(request: Packet, context: Context): Decision {
+  if (request.op !== 'request') return silence('it is a reply of another server')
+  const type = messageName(request)
+  if (type === null) return silence('it has no DHCP message type')
+  if (type === 'offer' || type === 'ack' || type === 'nak') return silence(`a client does not send ${type}`)
+  const firmware = findFirmware(request.options)
+  if (context.mode === 'proxy' || context.door === 'proxy') return decideProxy(request, type, firmware, context)
+  const { subnet } = context
+  if (subnet === null) return silence(`no subnet is configured for ${placeOf(request, context)}`, true)
+  switch (type) {
+    case 'discover':
+      return discover(request, firmware, subnet, context)
+    case 'request':
+      return requested(request, firmware, subnet, context)
+    case 'inform':
+      // The answer goes to an address that the client names: one of ours, or anybody's traffic could be aimed there.
+      return usable(subnet, request.clientAddress)
+        ? ack(request, firmware, subnet, context, null)
+        : silence(`${request.clientAddress} is not in the subnet`)
+    case 'decline':
+      return declined(request, subnet, context)
+    case 'release':
+      return released(request, subnet, context)
+  }
+}
+
+function decideProxy(
+  request: Packet,
+  type: 'discover' | 'request' | 'inform' | 'decline' | 'release',
+  firmware: Firmware | null,
+  context: Context
+): Decision {
+  if (firmware === null) return silence('it is no boot client')
+  if (request.relay !== NO_ADDRESS && request.relay !== context.peer.address) {
+    return silence(`it says it came by relay ${request.relay}, but ${context.peer.address} sent it`)
+  }
+  if (context.door === 'server') {
+    return type === 'discover' ? proxyReply(request, 'offer', firmware, context) : silence('another server leases')
+  }
+  return type === 'request' || type === 'inform'
+    ? proxyReply(request, 'ack', firmware, context)
+    : silence(`the boot service is not sent ${type}`)
+}
+
+function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, context: Context): Decision {
+  const wish = request.options.requestedAddress ?? null
+  const address = findAddress(subnet.index, request.mac, wish, context.now)
+  return address === null
+    ? silence(`the pool ${subnet.pool.first}-${subnet.pool.last} is exhausted`, true)
+    : offer(request, firmware, subnet, context, address)
+}
+
+/** REQUEST in the four states of RFC 2131 §4.3.2. */
+function requested(request: Packet, firmware: Firmware | null, subnet: Subnet, context: Context): Decision {
+  const { serverId, requestedAddress } = request.options
+  const using = request.clientAddress
+  const { index } = subnet
+  const grant = (address: string): Decision =>
+    mayHold(index, request.mac, address, context.now)
+      ? ack(request, firmware, subnet, context, bind(request, address, subnet, context.now))
+      : nak(request, context, `${address} is not yours to use`)
+
+  if (serverId !== undefined) {
+    if (serverId !== context.server) return silence(`another DHCP server (${serverId}) was chosen`, true)
+    // Some clients fill ciaddr when they should not: the requested address is what was offered.
+    if (requestedAddress === undefined) return nak(request, context, 'the request names no address')
+    return grant(requestedAddress) // selecting
+  }
+  if (using !== NO_ADDRESS) {
+    return usable(subnet, using) ? grant(using) : nak(request, context, `${using} is not in this network`) // renewing, rebinding
+  }
+  if (requestedAddress === undefined) return nak(request, context, 'the request names no address')
+  // INIT-REBOOT: a machine that moved here is told at once; one we know nothing of may belong to another server.
+  if (!usable(subnet, requestedAddress)) return nak(request, context, `${requestedAddress} is not in this network`)
+  const own = addressOf(index, request.mac)
+  return own === null ? silence('no lease of this machine is known') : grant(requestedAddress)
+}
+
+function declined(request: Packet, subnet: Subnet, { server, now }: Context): Silence {
+  const { serverId, requestedAddress: address } = request.options
+  if (serverId !== undefined && serverId !== server) return silence('it is said to another server')
+  if (address === undefined || addressOf(subnet.index, request.mac) !== address) {
+    return silence('it declines an address that it does not have')
+  }
+  const lease: Lease = {
+    address,
+    mac: request.mac,
+    hostname: null,
+    grantedAt: now,
+    expiresAt: new Date(now.getTime() + REST_MS),
+    state: 'declined'
+  }
+  return { kind: 'silence', reason: `${address} is declined: somebody else uses it`, warn: true, lease }
+}
+
+function released(request: Packet, subnet: Subnet, { now }: Context): Silence {
+  const address = request.clientAddress
+  if (addressOf(subnet.index, request.mac) !== address) return silence('it releases an address that it does not have')
+  const lease = bind(request, address, subnet, now)
+  return { kind: 'silence', reason: `${address} is released`, warn: false, lease: { ...lease, expiresAt: now } }
+}
+
+function bind(request: Packet, address: string, { leaseSeconds }: Subnet, now: Date): Lease {
+  const expiresAt = new Date(now.getTime() + leaseSeconds * 1000)
+  const name = request.options.hostname?.toLowerCase() ?? ''
+  // A client's name is hostile text: kept when it is a host name, else not at all.
+  const hostname = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) ? name : null
+  return { address, mac: request.mac, hostname, grantedAt: now, expiresAt, state: 'bound' }
+}
+
+function usable({ network }: Subnet, address: string): boolean {
+  return address !== NO_ADDRESS && contains(network, address)
+}
+
+function placeOf({ relay }: Packet, { server }: Context): string {
+  return relay === NO_ADDRESS ? `the network of ${server}` : `relay ${relay}`
+}
+
+function silence(reason: string, warn = false): Silence {
+  return { kind: 'silence', reason, warn, lease: null }
+}

@@ -1,0 +1,55 @@
+// What the timeline says of a DHCP packet: only of boot clients, since everything else on a network asks for addresses
+// too. Every name that came from the wire is one of ours by then, or a number.
+
+import type { NewEvent } from '../contract/event.ts'
+import type { Decision } from './engine.ts'
+import { type BootFile, describeFirmware, findFirmware } from './firmware.ts'
+import { uuidOf } from './nested.ts'
+import { messageName, type Packet } from './packet.ts'
+
+/** The events of one packet and its answer; none when it is of no interest to a machine's story. */
+export function tell(request: Packet, decision: Decision, server: string): NewEvent[] {
+  const firmware = findFirmware(request.options)
+  if (firmware === null) return []
+  const { mac } = request
+  const who = describeFirmware(firmware)
+  const detail = { server, kind: firmware.kind, arch: firmware.arch, uuid: uuidOf(request.options.clientUuid) }
+  const type = messageName(request)
+  const asked: NewEvent[] =
+    type === 'discover' ? [{ type: 'dhcp.discover', mac, message: `${who} looks for a DHCP server`, detail }] : []
+  if (decision.kind === 'silence') {
+    if (!decision.warn) return asked
+    const message = `${who} was not answered: ${decision.reason}`
+    return [...asked, { type: 'dhcp.ignored', mac, level: 'warning', message, detail }]
+  }
+  const address = decision.packet.yourAddress
+  const given = address === '0.0.0.0' ? [] : [address]
+  const boot = decision.boot === null ? [] : [show(decision.boot)]
+  const answer = [...given, ...boot].join(', ')
+  const answered = { ...detail, ...(given.length > 0 ? { address } : {}), ...fileOf(decision.boot) }
+  switch (decision.type) {
+    case 'offer':
+      return [...asked, { type: 'dhcp.offer', mac, message: `${who} was offered ${answer}`, detail: answered }]
+    case 'ack':
+      return [{ type: 'dhcp.ack', mac, message: `${who} was given ${answer}`, detail: answered }]
+    case 'nak':
+      return [{ type: 'dhcp.nak', mac, level: 'warning', message: `${who} was refused: ${decision.reason}`, detail }]
+  }
+}
+
+function show(boot: BootFile): string {
+  switch (boot.by) {
+    case 'tftp':
+      return `${boot.file} by TFTP`
+    case 'http':
+      return `${boot.file} by HTTP`
+    case 'script':
+      return 'the boot script'
+    case 'none':
+      return `no boot file (${boot.reason})`
+  }
+}
+
+function fileOf(boot: BootFile | null): { file?: string } {
+  return boot === null || boot.by === 'none' ? {} : { file: boot.file }
+}

@@ -1,0 +1,154 @@
+// One TFTP read transfer as a pure function: (session, event) -> (session, effects). No sockets, timers or clock:
+// server.ts performs the effects.
+//
+//   open ──options──► OACK ──ACK 0──► window of blocks ──ACK──► next window … ──last ACK──► closed
+//     └───── no options ──► block 1 ──ACK 1──┘
+//
+//   timeout        all that is not acknowledged is sent again, at most ATTEMPTS_MAX times in all
+//   duplicate ACK  nothing: answering it would double every later packet (RFC 1123 §4.2.3.1)
+//   ACK in a window  the client has a gap after it: the window is sent again from there (RFC 7440 §4)
+//
+// Until the first ACK proves that the client is where it says, one packet is out at a time: options that would open a
+// window are acknowledged alone first, and without options there is no window.
+
+import { errorCode, type Mode, type Options, type Packet } from './packet.ts'
+
+export interface Session {
+  readonly file: Buffer
+  readonly blockSize: number
+  readonly windowSize: number
+  readonly timeoutMs: number
+  /** Blocks that the client has acknowledged, counted without wrapping. */
+  readonly acknowledged: number
+  /** The last block sent; equal to `acknowledged` while the OACK is out. */
+  readonly sent: number
+  readonly attempt: number
+  readonly state: 'options' | 'data' | 'closed'
+  readonly options: Options
+}
+
+export type Event = { readonly type: 'packet'; readonly packet: Packet } | { readonly type: 'timeout' }
+
+export type Effect =
+  | { readonly type: 'send'; readonly packet: Packet }
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'close'; readonly outcome: Outcome }
+
+export type Outcome = 'complete' | 'timed out' | 'aborted by client'
+export type Step = readonly [Session, readonly Effect[]]
+
+const BLOCK_SIZE = 512
+/** One Ethernet frame: firmware rarely reassembles fragments. */
+const BLOCK_SIZE_MAX = 1468
+/** More gains nothing on a wire (measured), and would be much to lose at once. */
+const WINDOW_MAX = 32
+const TIMEOUT_MS = 1000
+/** RFC 2349 allows 255 s; a transfer that waits so long is dead. */
+const TIMEOUT_SECONDS_MAX = 10
+/** How often one packet is sent, and how often while nobody has proved to be there. */
+const ATTEMPTS_MAX = 6
+const ATTEMPTS_MAX_UNPROVEN = 4
+
+export function open(file: Buffer, mode: Mode, requested: Options): Step {
+  const content = mode === 'netascii' ? toNetascii(file) : file
+  const options = negotiate(content, requested)
+  const plain = Object.keys(options).length === 0
+  const session: Session = {
+    file: content,
+    blockSize: Number(options.blksize ?? BLOCK_SIZE),
+    windowSize: Number(options.windowsize ?? 1),
+    timeoutMs: options.timeout === undefined ? TIMEOUT_MS : Number(options.timeout) * 1000,
+    acknowledged: 0,
+    sent: 0,
+    attempt: 1,
+    state: plain ? 'data' : 'options',
+    options
+  }
+  return transmit(session)
+}
+
+export function step(session: Session, event: Event): Step {
+  if (session.state === 'closed') return [session, []]
+  if (event.type === 'timeout') {
+    const proven = session.state === 'data' && session.acknowledged > 0
+    const last = proven ? ATTEMPTS_MAX : ATTEMPTS_MAX_UNPROVEN
+    return session.attempt >= last
+      ? close(session, 'timed out')
+      : transmit({ ...session, attempt: session.attempt + 1 })
+  }
+  const { packet } = event
+  if (packet.op === 'error') return close(session, 'aborted by client')
+  return packet.op === 'ack' ? acknowledge(session, packet.block) : [session, []]
+}
+
+function acknowledge(session: Session, block: number): Step {
+  if (session.state === 'options') {
+    return block === 0 ? transmit({ ...session, state: 'data', attempt: 1 }) : [session, []]
+  }
+  // Block numbers are 16 bits and wrap to 0 on large files: what counts is how far this one is ahead.
+  const ahead = (block - session.acknowledged) & 0xffff
+  if (ahead === 0 || ahead > session.sent - session.acknowledged) return [session, []]
+  const next = { ...session, acknowledged: session.acknowledged + ahead, attempt: 1 }
+  return next.acknowledged === blocksIn(next) ? close(next, 'complete') : transmit(next)
+}
+
+/** Sends what is not acknowledged: the OACK, or the window after the last acknowledged block. */
+function transmit(session: Session): Step {
+  const wait: Effect = { type: 'wait', ms: session.timeoutMs }
+  if (session.state === 'options') {
+    return [session, [{ type: 'send', packet: { op: 'oack', options: session.options } }, wait]]
+  }
+  const sent = Math.min(session.acknowledged + session.windowSize, blocksIn(session))
+  const blocks = Array.from({ length: sent - session.acknowledged }, (_, i) => session.acknowledged + 1 + i)
+  const effects = blocks.map((block): Effect => ({ type: 'send', packet: blockOf(session, block) }))
+  return [{ ...session, sent }, [...effects, wait]]
+}
+
+function blockOf({ file, blockSize }: Session, block: number): Packet {
+  const start = (block - 1) * blockSize
+  return { op: 'data', block: block & 0xffff, bytes: file.subarray(start, start + blockSize) }
+}
+
+/** The last block is the first short one, so a file of whole blocks ends with an empty one (RFC 1350 §6). */
+function blocksIn({ file, blockSize }: Session): number {
+  return Math.floor(file.length / blockSize) + 1
+}
+
+function close(session: Session, outcome: Outcome): Step {
+  return [{ ...session, state: 'closed' }, [{ type: 'close', outcome }]]
+}
+
+/** What is agreed to. A value out of range is left out, not refused: the client then goes on without it (RFC 2347 §4). */
+function negotiate(file: Buffer, requested: Options): Options {
+  const agreed: Record<string, string> = {}
+  const blockSize = whole(requested.blksize, 8, 65464) // RFC 2348
+  if (blockSize !== null) agreed.blksize = String(Math.min(blockSize, BLOCK_SIZE_MAX))
+  if (whole(requested.tsize, 0, Number.MAX_SAFE_INTEGER) !== null) agreed.tsize = String(file.length)
+  // RFC 2349 §3: a server takes the timeout as it is or leaves it out.
+  const timeout = whole(requested.timeout, 1, TIMEOUT_SECONDS_MAX)
+  if (timeout !== null) agreed.timeout = String(timeout)
+  const windowSize = whole(requested.windowsize, 1, 65535) // RFC 7440 §3
+  if (windowSize !== null) agreed.windowsize = String(Math.min(windowSize, WINDOW_MAX))
+  return agreed
+}
+
+function whole(text: string | undefined, min: number, max: number): number | null {
+  if (text === undefined || !/^\d{1,16}$/.test(text)) return null
+  const value = Number(text)
+  return value >= min && value <= max ? value : null
+}
+
+/** RFC 764: LF becomes CR LF, a lone CR becomes CR NUL. */
+function toNetascii(file: Buffer): Buffer {
+  const text = file
+    .toString('latin1')
+    .replace(/\r\n|\n|\r/g, end => (end === '\r' ? '\r\0' : end === '\n' ? '\r\n' : '\r\0\r\n'))
+  return Buffer.from(text, 'latin1')
+}
+
+/** What a request that opens no session is answered. */
+export const refusal = {
+  notFound: { op: 'error', code: errorCode.notFound, message: 'file not found' },
+  denied: { op: 'error', code: errorCode.denied, message: 'no such name can be served' },
+  readOnly: { op: 'error', code: errorCode.denied, message: 'this server only gives files' }
+} as const satisfies Record<string, Packet>
