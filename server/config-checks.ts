@@ -88,6 +88,7 @@ function checkEnds(
 ): readonly Problem[] {
   const network = parseSubnet(subnet)
   if (network === null || low === null || high === null || low > high) return []
+  if (!contains(network, low) || !contains(network, high)) return []
   const pool = { first: low, last: high }
   const path = `${place}.pool`
   const ends = network.last - network.first > 1 && (contains(pool, network.first) || contains(pool, network.last))

@@ -23,7 +23,15 @@ export const hostileTexts = [
   'x'.repeat(4096)
 ]
 
-const alphabet = [...hostileTexts, ...Array.from('%$`"\'\\{}&|;#\n\r\t\0 aZ0=,:/é\u2028\u0085'), '${', '&&', '||', '%end', 'EOF']
+const alphabet = [
+  ...hostileTexts,
+  ...Array.from('%$`"\'\\{}&|;#\n\r\t\0 aZ0=,:/é\u2028\u0085'),
+  '${',
+  '&&',
+  '||',
+  '%end',
+  'EOF'
+]
 
 /** A random text of up to twelve pieces. */
 export function randomText(random: () => number): string {
