@@ -163,7 +163,9 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     log.info('step.begin', { step: step.step, version: step.version })
     if (step.step !== 'enrol') await report(facts, signal)
     try {
-      return await settle(step, await act(step, facts, api, signal))
+      const waitMs = await settle(step, await act(step, facts, api, signal))
+      if (waitMs > 0) await report(facts, signal)
+      return waitMs
     } catch (error) {
       if (!signal.aborted) await fail(step.step, error)
       throw error

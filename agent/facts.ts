@@ -44,7 +44,7 @@ export interface Observer {
 }
 
 export function createObserver({ files, run, failed }: FactsDeps): Observer {
-  const known = { stamp: '', installed: null as string | null, pid: 0, running: null as string | null }
+  const known = { stamp: '', installed: null as string | null, process: '', running: null as string | null }
 
   async function installed(signal: AbortSignal): Promise<string | null> {
     const stamp = await files.stamp(paths.kubelet)
@@ -59,9 +59,11 @@ export function createObserver({ files, run, failed }: FactsDeps): Observer {
   async function running(signal: AbortSignal): Promise<string | null> {
     const pid = await findMainPid(run, 'kubelet', signal)
     if (pid === null) return null
-    if (pid !== known.pid || known.running === null) {
+    // Numbers come round again: the file that the process runs belongs to the question.
+    const process = `${pid} ${await files.stamp(paths.process(pid))}`
+    if (process !== known.process || known.running === null) {
       known.running = await findRunning(files, run, pid, signal)
-      known.pid = pid
+      known.process = process
     }
     return known.running
   }

@@ -73,7 +73,7 @@ async function nextKey(files: Files): Promise<string> {
   const kept = await files.read(paths.nextKey)
   if (kept !== null && isKey(kept)) return kept
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
   await files.write(paths.nextKey, pem, 0o600)
   return pem
 }

@@ -7,7 +7,7 @@ import type { NodePatch } from './kube/node.ts'
 import { enterCluster, forgetFiles } from './kubeadm/join.ts'
 import { kubeadmReset } from './kubeadm/kubeadm.ts'
 import { mergeExtension, stageExtension } from './os/sysext.ts'
-import { enableUnit, reloadUnits } from './os/systemd.ts'
+import { startUnit, reloadUnits } from './os/systemd.ts'
 import { paths } from './paths.ts'
 import type { StepName } from './progress.ts'
 import { upgradeActions } from './upgrade.ts'
@@ -35,7 +35,7 @@ export const actions: Record<ActionName, Action> = {
   },
   start: async ({ run, signal }) => {
     await reloadUnits(run, signal)
-    await enableUnit(run, 'kubelet', signal)
+    await startUnit(run, 'kubelet', signal)
     return done('the kubelet is started')
   },
   label: async ({ api, patch, signal }) => {
@@ -70,7 +70,7 @@ async function join({ files, run, server, own, facts, note, signal }: Work): Pro
     return wait(error.message, error.retryAfterSeconds === null ? joinPauseMs : error.retryAfterSeconds * 1000)
   }
   // kubeadm starts the kubelet; that it starts at every boot is ours to see to.
-  await enableUnit(run, 'kubelet', signal)
+  await startUnit(run, 'kubelet', signal)
   return done('in the cluster')
 }
 

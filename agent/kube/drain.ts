@@ -26,7 +26,7 @@ function isFinished({ status }: KubePod): boolean {
 /** By the kind of its controller, whoever's DaemonSet it is: evicting it would only have it made again here. */
 function isDaemon({ metadata }: KubePod): boolean {
   return (
-    metadata.ownerReferences?.some(({ controller, kind }) => controller === true && /DaemonSet$/.test(kind)) ?? false
+    metadata.ownerReferences?.some(({ controller, kind }) => controller === true && kind.endsWith('DaemonSet')) ?? false
   )
 }
 

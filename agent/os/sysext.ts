@@ -68,6 +68,7 @@ export async function mergeExtension(files: Files, run: Run, version: string, si
     )
   }
   await reloadUnits(run, signal)
+  // Not started now: its ExecStart= is `merge` before systemd 254, which fails on what is merged.
   await enableUnit(run, 'systemd-sysext.service', signal)
   return `kubelet ${version} is in /usr`
 }

@@ -10,8 +10,13 @@ export async function reloadUnits(run: Run, signal: AbortSignal): Promise<void> 
   await systemctl(run, ['daemon-reload'], 60 * second, signal)
 }
 
-/** Starts a unit now and at every boot. */
+/** Starts a unit at every boot, from the next one on. */
 export async function enableUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
+  await systemctl(run, ['enable', unit], 60 * second, signal)
+}
+
+/** Starts a unit now and at every boot. */
+export async function startUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
   await systemctl(run, ['enable', '--now', unit], 120 * second, signal)
 }
 
