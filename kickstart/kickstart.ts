@@ -124,7 +124,8 @@ function postSection({ directories, files, units }: KickstartInput): string {
     ...sortedBy([...files, ...unitFiles], ({ path }) => path).map(writeFile),
     ...(enabled.length === 0 ? [] : [`systemctl --root="$root" enable ${enabled.toSorted().map(shellWord).join(' ')}`])
   ]
-  return `%post --nochroot --erroronfail --log=/mnt/sysroot/var/log/slipway-post.log\n${functions}\n${steps.join('\n')}\n%end`
+  const opening = '%post --nochroot --erroronfail --log=/mnt/sysroot/var/log/slipway-post.log'
+  return [opening, functions, ...steps, '%end'].join('\n')
 }
 
 /** umask 077 before anything is written: a key is never readable by others, not even while it is being written. */

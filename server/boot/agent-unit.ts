@@ -1,7 +1,7 @@
 // slipway-agent.service, the unit that runs the agent on a machine.
 //
 // What it leaves out matters more than what it has. The agent starts systemd-sysext, whose mount over /usr must be
-// seen by the whole system: any setting that gives the service a mount namespace of its own (ProtectSystem=,
+// seen by the whole system: every setting that gives the service a mount namespace of its own (ProtectSystem=,
 // ProtectHome=, PrivateTmp=, ReadWritePaths=, ProtectKernel…=, systemd.exec(5)) would keep that mount to itself.
 // PrivateDevices= and ProtectClock= would take away the loop devices that carry the extension, RestrictNamespaces=
 // the unshare() inside systemd-sysext, NoNewPrivileges= the SELinux transitions of what kubeadm starts, and

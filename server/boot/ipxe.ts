@@ -25,7 +25,7 @@ export interface Installation {
   readonly mac: string
 }
 
-/** What iPXE tells of the machine it runs on; every value is hostile and optional. `arch` and `platform` are iPXE's words. */
+/** What iPXE tells of the machine it runs on, in iPXE's own words; every value is hostile and optional. */
 const question = [
   ['mac', 'mac:hexhyp'],
   ['uuid', 'uuid'],
@@ -79,7 +79,7 @@ export function installScript(installation: Installation): string {
   const commandLine = line.map(kernelArgument).join(' ')
   if (commandLine.length > COMMAND_LINE_MAX) throw new TypeError('the kernel command line is too long')
   return script(
-    `echo Slipway: ${ipxeText(machine.name ?? machine.id)} gets ${ipxeText(profile.metadata.name)}, boot ${ipxeText(bootId)}`,
+    `echo Slipway: ${ipxeText(`${machine.name ?? machine.id} gets ${profile.metadata.name}, boot ${bootId}`)}`,
     'imgfree',
     `kernel ${folderUrl(installation)}/${kernel} ${commandLine} || goto failed`,
     `initrd --name initrd.img ${folderUrl(installation)}/${initrd} || goto failed`,

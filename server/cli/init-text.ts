@@ -32,6 +32,9 @@ export interface InitTexts {
   readonly firewall: readonly string[]
 }
 
+/** DHCP, TFTP and proxyDHCP; boot plane and control plane. */
+const ports = ['67/udp', '69/udp', '4011/udp', '8080/tcp', '8443/tcp']
+
 /** Throws Fault invalid or not_found, naming the interfaces there are. */
 export function writeInit({ interfaces, wanted, data }: InitFacts): InitTexts {
   const chosen = choose(interfaces, wanted)
@@ -41,7 +44,8 @@ export function writeInit({ interfaces, wanted, data }: InitFacts): InitTexts {
     address,
     config: configText(chosen.name, cidr ?? address, data),
     firewall: [
-      `sudo firewall-cmd --permanent ${['67/udp', '69/udp', '4011/udp', '8080/tcp', '8443/tcp'].map(port => `--add-port=${port}`).join(' ')} && sudo firewall-cmd --reload`,
+      `sudo firewall-cmd --permanent ${ports.map(port => `--add-port=${port}`).join(' ')}`,
+      'sudo firewall-cmd --reload',
       `sudo ufw allow in on ${chosen.name} proto udp to any port 67,69,4011`,
       `sudo ufw allow in on ${chosen.name} proto tcp to any port 8080,8443`,
       'TFTP answers from a port of its own: a firewall in between must follow it (conntrack helper tftp)'
@@ -91,7 +95,7 @@ dhcp:
   ports: {server: 67, client: 68, proxy: 4011}
   subnets: []
   # subnets:
-  #   - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], domain: rack.example, lease: 1h}
+  #   - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], lease: 1h}
 
 tftp: {port: 69}
 

@@ -106,7 +106,8 @@ function checkClusterOf({ spec }: Profile, place: string, all: readonly AnyDocum
     return missing(`${place}: spec.kubernetes.cluster`, 'Cluster', name, namesOf(all, 'Cluster'))
   }
   if (minor(version) <= minor(cluster.spec.version)) return []
-  const message = `${version} is newer than cluster ${name} (${cluster.spec.version}); a kubelet must not be newer than its API server`
+  const newer = `${version} is newer than cluster ${name} (${cluster.spec.version})`
+  const message = `${newer}; a kubelet must not be newer than its API server`
   return [{ path: `${place}: spec.kubernetes.version`, message }]
 }
 

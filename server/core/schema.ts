@@ -104,8 +104,13 @@ export function joined(path: string, key: string): string {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
+  const text = (JSON.stringify(value) ?? 'nothing').replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
   return text.length > 80 ? `${text.slice(0, 77)}…"` : text
+}
+
+/** JSON leaves what breaks or turns a line beyond ASCII as it is. */
+function escaped(character: string): string {
+  return `\\u{${character.codePointAt(0)!.toString(16)}}`
 }
 
 function oneOf(values: readonly unknown[]): string {
