@@ -60,7 +60,11 @@ async function stage({ files, server, download, own, step, signal }: Work): Prom
 const joinPauseMs = 5_000
 
 async function join({ files, run, server, own, facts, note, signal }: Work): Promise<Outcome> {
-  if (facts.observed.kubelet === 'joined') return done('it is in the cluster')
+  if (facts.observed.kubelet === 'joined') {
+    await forgetFiles(files)
+    await startUnit(run, 'kubelet', signal)
+    return done('it is in the cluster')
+  }
   try {
     const reply = await server.join(own, signal)
     await note({ step: 'join', edge: 'note', message: `kubeadm ${reply.action}`, data: { action: reply.action } })

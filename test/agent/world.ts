@@ -94,11 +94,11 @@ export const config = {
 export const authority = createAuthority('test', noon)
 
 /** A new agent process over the same machine. `files` may be one that breaks. */
-export async function startAgent(world: World, files = world.files): Promise<Agent> {
+export async function startAgent(world: World, files = world.files, run = machineOf(world)): Promise<Agent> {
   return createAgent({
     config,
     files,
-    run: machineOf(world),
+    run,
     client: serverOf(world),
     journal: await openJournal(files),
     nodeApi: name => nodeApiOf(world, name),
