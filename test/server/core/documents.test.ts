@@ -248,7 +248,9 @@ t.test('hostile texts in every field: problems, or a document; never a throw', a
       { ...(cluster as object), [text]: text }
     ]) {
       const checked = checkDocuments([raw])
-      if (!('problems' in checked)) t.fail(`accepted: ${JSON.stringify(raw)}, seed ${seed}`)
+      // Chance writes a good name now and then.
+      const good = /^[a-z0-9.-]+$/.test(text)
+      if (!('problems' in checked)) t.ok(good, `accepted: ${JSON.stringify(text)}, seed ${seed}`)
       else if (checked.problems.some(({ path }) => /[\p{Cc}\p{Zl}\p{Zp}]/u.test(path)))
         t.fail(`a path that breaks lines, seed ${seed}`)
     }
