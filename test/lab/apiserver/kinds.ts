@@ -54,8 +54,7 @@ export function prepareUpdate(resource: Resource, subresource: string | null, ol
 
 function owned(resource: Resource, subresource: string | null, old: Stored, next: Stored): Stored {
   if (subresource === null) {
-    const hasStatus = resource.subresources.includes('status')
-    return hasStatus && 'status' in old ? { ...next, status: old['status'] } : next
+    return resource.subresources.includes('status') ? { ...next, status: old['status'] } : next
   }
   const status = {
     ...(isFields(old['status']) ? old['status'] : {}),

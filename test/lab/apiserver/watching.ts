@@ -41,17 +41,12 @@ export function serveWatch(
   }
   const ticking = setInterval(bookmark, bookmarkMs)
   const { timeoutSeconds } = request
-  const ending = timeoutSeconds === null ? undefined : setTimeout(end, timeoutSeconds * 1000)
+  const ending = timeoutSeconds === null ? undefined : setTimeout(() => response.end(), timeoutSeconds * 1000)
   response.on('close', () => {
     unsubscribe()
     clearInterval(ticking)
     clearTimeout(ending)
   })
-
-  function end(): void {
-    bookmark()
-    response.end()
-  }
 }
 
 function current(store: ObjectStore, { resource, namespace, match }: WatchRequest): Stored[] {
