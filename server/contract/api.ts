@@ -61,6 +61,20 @@ export const LeaseView = Type.Object({
 })
 export type LeaseView = Static<typeof LeaseView>
 
+/** GET /api/v1/services: what `slipway doctor` looks at from outside. */
+export const Services = Type.Object({
+  /** Boot plane, as machines on the asker's network reach it. */
+  boot: Type.String(),
+  /** Ports; null for a service that is off. */
+  tftp: nullable(Type.Integer()),
+  dhcp: nullable(Type.Object({ server: Type.Integer(), client: Type.Integer() })),
+  /** Every boot program that firmware may be sent to; size and SHA-256 are null where the file is missing. */
+  programs: Type.Array(
+    Type.Object({ name: Type.String(), size: nullable(Type.Integer()), sha256: nullable(Type.String()) })
+  )
+})
+export type Services = Static<typeof Services>
+
 /** A Kubernetes node as the server's watch sees it. */
 export const NodeView = Type.Object({
   name: Type.String(),

@@ -14,6 +14,8 @@ export interface HttpDeps extends Deps {
   readonly metrics: Metrics
   readonly logins: Logins
   readonly page: Page
+  /** Where the services that are not HTTP listen; null for one that is off. Said to `slipway doctor`. */
+  readonly services: { readonly tftp: number | null; readonly dhcp: { server: number; client: number } | null }
 }
 
 /** Bounds of one listener; the defaults are in app.ts, tests pass shorter ones. */

@@ -16,6 +16,7 @@ export interface Served {
 export interface Files extends Artifacts {
   /** Where a path below /assets/ is on disk; null when there is no such file, or it may not be seen. */
   readonly locate: (path: string) => Promise<Served | null>
+  readonly findProgram: (name: string) => Promise<Artifact | null>
 }
 
 const WORD = /^[A-Za-z0-9_+@][A-Za-z0-9._+@=-]*$/ // no dot files, no '..', nothing that a shell or a script would notice
@@ -35,6 +36,7 @@ export function openFiles(data: string): Files {
   return {
     locate,
     hasAsset: async path => (await locate(path)) !== null,
+    findProgram: name => (WORD.test(name) ? describe(join(data, 'boot', name)) : nothing()),
     findAgent: arch => describe(join(data, 'agents', `slipway-agent-${arch}`)),
     findExtension: (version: string, arch: Arch) =>
       /^v[0-9.]+$/.test(version) ? describe(join(data, 'extensions', `kubernetes-${version}-${arch}.raw`)) : nothing()

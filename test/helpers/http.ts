@@ -69,6 +69,7 @@ export async function createWorld(t: Test, authority: Authority, page: Page = no
     metrics,
     logins: createLogins(randomBytes, now),
     page,
+    services: { tftp: 6969, dhcp: null },
     tokens: { viewer: 'Bearer viewer-token', operator: 'Bearer operator-token', admin: 'Bearer admin-token' }
   }
   for (const role of ['viewer', 'operator', 'admin'] as const) {

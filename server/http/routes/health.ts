@@ -1,13 +1,18 @@
-// /healthz: this process answers. /readyz: what it needs answers too. /metrics and /openapi.json beside them.
+// /healthz: this process answers. /readyz: what it needs answers too. /metrics, /openapi.json and, for the doctor,
+// /api/v1/services beside them.
 
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { Services } from '../../contract/api.ts'
+import { bootPrograms } from '../../dhcp/firmware.ts'
 import { countMachines } from '../../store/machine-counts.ts'
+import { endsOf } from '../app.ts'
 import type { HttpDeps } from '../deps.ts'
 
 const Readiness = Type.Object({ ready: Type.Boolean(), cluster: Type.String() })
 
-export function healthRoutes({ db, cluster, metrics }: HttpDeps): FastifyPluginAsyncTypebox {
+export function healthRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
+  const { db, cluster, metrics, artifacts, services, urls } = deps
   return async app => {
     const open = { access: 'public' } as const
     app.get('/healthz', { config: open, schema: { response: { 200: Type.String() } } }, async (_request, reply) =>
@@ -23,6 +28,20 @@ export function healthRoutes({ db, cluster, metrics }: HttpDeps): FastifyPluginA
       '/metrics',
       { config: { access: 'viewer' }, schema: { response: { 200: Type.String() } } },
       async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text())
+    )
+    app.get(
+      '/api/v1/services',
+      { config: { access: 'viewer' }, schema: { response: { 200: Services } } },
+      async request => ({
+        boot: urls.boot(endsOf(request).localAddress),
+        ...services,
+        programs: await Promise.all(
+          bootPrograms.map(async name => {
+            const found = await artifacts.findProgram(name)
+            return { name, size: found?.size ?? null, sha256: found?.sha256 ?? null }
+          })
+        )
+      })
     )
     app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger())
   }

@@ -1,0 +1,43 @@
+// slipway serve: the server, until it is told to end. Composing it is server/serve.ts; this reads its configuration
+// and turns signals into an orderly end.
+
+import type { Command } from 'commander'
+import { Fault } from '../core/fault.ts'
+import type { Config } from '../config.ts'
+import { Failure } from './failure.ts'
+
+export function addServe(program: Command): void {
+  program
+    .command('serve')
+    .description('run the server')
+    .option('--config <file>', 'its configuration', 'slipway.yaml')
+    .action(async ({ config: file }: { config: string }) => {
+      const config = await readChecked(file)
+      const { createLog } = await import('../log.ts')
+      const { startServer } = await import('../serve.ts')
+      const server = await startServer(config, { log: createLog(config.log.level, process.stdout) })
+      // Not to the log, which is kept: this opens one session as administrator.
+      process.stderr.write(`page: ${server.urls.control}/#code=${server.oneTimeCode()}\n`)
+      await toldToEnd()
+      await server.close()
+    })
+}
+
+/** Resolves at the first signal; at the second the process ends as it stands, which loses nothing either. */
+function toldToEnd(): Promise<void> {
+  return new Promise(resolve => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+}
+
+/** A wrong configuration is a wrong use of the program: every problem, and status 2. */
+export async function readChecked(file: string): Promise<Config> {
+  const { readConfig } = await import('../files.ts')
+  try {
+    return await readConfig(file)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const problems = error.problems.map(({ path, message }) => `\n  ${path}: ${message}`)
+    throw new Failure(`${error.message}${problems.join('')}`, 2, { cause: error })
+  }
+}
