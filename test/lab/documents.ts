@@ -16,6 +16,8 @@ export interface Ports {
   readonly tftp: number
   readonly boot: number
   readonly control: number
+  /** The page, as plain HTTP. */
+  readonly page: number
   /** The API server of the simulated cluster. */
   readonly cluster: number
 }

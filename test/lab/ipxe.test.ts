@@ -59,7 +59,8 @@ const rows: Row[] = [
     name: 'chain with facts in the query, escaped',
     scripts: {
       '/': 'chain --replace --autofree /s?mac=${mac:hexhyp}&serial=${serial:uristring}&arch=${buildarch}',
-      '/s?mac=52-54-00-77-00-01&serial=S%20%221%22%20%26%26%20reboot&arch=x86_64': 'echo found\nsanboot --drive 0x80 || exit'
+      '/s?mac=52-54-00-77-00-01&serial=S%20%221%22%20%26%26%20reboot&arch=x86_64':
+        'echo found\nsanboot --drive 0x80 || exit'
     },
     disk: '0x80',
     want: { kind: 'disk', drive: '0x80' },

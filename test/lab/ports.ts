@@ -5,12 +5,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Ports } from './documents.ts'
 
-/** Seven ports, all held until the last was found, so that no two are the same. */
+/** Eight ports, all held until the last was found, so that no two are the same. */
 export async function freePorts(): Promise<Ports> {
   const udp = await Promise.all([openUdp(), openUdp(), openUdp(), openUdp()])
-  const tcp = await Promise.all([openTcp(), openTcp(), openTcp()])
+  const tcp = await Promise.all([openTcp(), openTcp(), openTcp(), openTcp()])
   const [dhcpServer, dhcpClient, dhcpProxy, tftp] = udp.map(({ port }) => port)
-  const [boot, control, cluster] = tcp.map(({ port }) => port)
+  const [boot, control, page, cluster] = tcp.map(({ port }) => port)
   await Promise.all([...udp, ...tcp].map(({ close }) => close()))
   return {
     dhcpServer: dhcpServer!,
@@ -19,6 +19,7 @@ export async function freePorts(): Promise<Ports> {
     tftp: tftp!,
     boot: boot!,
     control: control!,
+    page: page!,
     cluster: cluster!
   }
 }

@@ -92,7 +92,8 @@ async function runLine(line: string, session: Session, script: Script): Promise<
 
 async function runCommand(tokens: readonly string[], session: Session, script: Script): Promise<Result> {
   session.commands += 1
-  if (session.commands > COMMANDS_MAX) return { outcome: { kind: 'failed', reason: 'the script never comes to an end' } }
+  if (session.commands > COMMANDS_MAX)
+    return { outcome: { kind: 'failed', reason: 'the script never comes to an end' } }
   const [name = '', ...args] = tokens.map(token => expand(token, key => session.settings.get(key) ?? null))
   const command = commands[name]
   if (command === undefined) return { ok: false, reason: `${name}: command not found` }
@@ -174,7 +175,12 @@ async function chain(args: readonly string[], session: Session, { url: from, dep
   if (!got.ok) return { ok: false, reason: `${url}: ${got.reason}` }
   const lines = got.body.toString('utf8').split('\n')
   if (lines[0]?.trimEnd() !== '#!ipxe') return { ok: false, reason: `${url}: exec format error` }
-  const script = { url, lines: lines.map(line => line.trim()), next: 0, depth: args.includes('--replace') ? 1 : depth + 1 }
+  const script = {
+    url,
+    lines: lines.map(line => line.trim()),
+    next: 0,
+    depth: args.includes('--replace') ? 1 : depth + 1
+  }
   return await runScript(script, session)
 }
 

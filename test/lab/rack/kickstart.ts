@@ -117,7 +117,9 @@ export function strayPath(script: string): string | null {
     const redirected = /[<>]\s*"?(\/(?!dev\/null\b)[^\s"']*)/.exec(line)
     if (redirected !== null) return redirected[1]!
     if (/^\s*(folder|put|fetch|disk=|root=)/.test(line)) continue
-    const word = /(?:^|[\s;|&(])(?:cp|mv|rm|mkdir|chmod|ln|tee|install|sed|touch)\b[^\n]*?\s["']?(\/[^\s"']*)/.exec(line)
+    const word = /(?:^|[\s;|&(])(?:cp|mv|rm|mkdir|chmod|ln|tee|install|sed|touch)\b[^\n]*?\s["']?(\/[^\s"']*)/.exec(
+      line
+    )
     if (word !== null) return word[1]!
   }
   return null

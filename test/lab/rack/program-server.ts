@@ -1,7 +1,7 @@
 // The rack's end of the simulated programs: one unix socket, one line of JSON in, one answer out. It also writes the
 // launchers that stand for the programs on a machine's disk.
 
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -77,13 +77,44 @@ async function listening(server: Server): Promise<void> {
   })
 }
 
-/** Writes an executable at `file` that calls the rack as `program` of `machine`. */
-export async function writeLauncher(file: string, socket: string, machine: string, program: string): Promise<void> {
+/**
+ * Writes an executable at `file` that calls the rack as `program` of `machine`. One that belongs to a version of
+ * Kubernetes says that version by itself: the agent asks for it all the time, and a shell is quicker than Node.
+ */
+export async function writeLauncher(
+  file: string,
+  socket: string,
+  machine: string,
+  program: string,
+  version?: string
+): Promise<void> {
+  const said = version === undefined ? '' : `[ "$1" = --version ] && echo 'Kubernetes ${version}' && exit 0\n`
+  await writeProgram(file, socket, machine, program, said)
+}
+
+/** systemctl, which likewise answers the agent's usual question by itself: a unit's process number. */
+export async function launchSystemctl(file: string, socket: string, machine: string, pids: string): Promise<void> {
+  const shown = `if [ "$1 $2 $3 $4" = 'show -p MainPID --value' ]; then
+  pid=0
+  name="\${5%.service}"
+  [ -r ${quote(pids)}"/$name" ] && read -r pid < ${quote(pids)}"/$name"
+  echo "$pid"
+  exit 0
+fi
+`
+  await writeProgram(file, socket, machine, 'systemctl', shown)
+}
+
+async function writeProgram(file: string, socket: string, machine: string, program: string, first: string) {
   const script = join(import.meta.dirname, '..', 'programs', 'program.ts')
   const words = [process.execPath, script, socket, machine, program].map(quote).join(' ')
   await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, `#!/bin/sh\n# Simulated ${program} of a simulated machine.\nexec ${words} "$@"\n`)
-  await chmod(file, 0o755)
+  await writeFile(
+    `${file}.part`,
+    `#!/bin/sh\n# Simulated ${program} of a simulated machine.\n${first}exec ${words} "$@"\n`
+  )
+  await chmod(`${file}.part`, 0o755)
+  await rename(`${file}.part`, file)
 }
 
 /** A word that the shell takes as it is. */

@@ -37,7 +37,7 @@ const workers: readonly Kind[] = [
 ]
 
 /** What a vendor's board may well contain: quotes, a newline, an iPXE command. It must end up as text everywhere. */
-const hostileAsset = '"; ${reboot}\n<b>rack</b> \'1\''
+const hostileAsset = "\"; ${reboot}\n<b>rack</b> '1'"
 
 export const MANUFACTURER = 'Slipway Lab (simulated)'
 

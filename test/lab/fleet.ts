@@ -1,0 +1,63 @@
+// What is known of all machines of the rack now, from three sides: the rack tells its stages, the server its inventory,
+// the cluster its nodes.
+
+import type { Machine } from '../../server/contract/machine.ts'
+import type { KubeNode } from '../../server/kubeapi/objects.ts'
+import type { Stage } from './rack/machine.ts'
+import { type MachineSpec, rackOf } from './rack/spec.ts'
+import { type Row, rowOf, type Seen } from './view.ts'
+
+export interface Member {
+  readonly seen: Seen
+  readonly machine: Machine | null
+  readonly node: KubeNode | null
+}
+
+export interface Fleet {
+  readonly stage: (spec: MachineSpec, stage: Stage, detail: string) => void
+  readonly addressed: (spec: MachineSpec, address: string) => void
+  /** Takes over what the server and the cluster say now. */
+  update(machines: readonly Machine[], nodes: readonly KubeNode[]): void
+  /** Shown as wanted from now on. */
+  aim(target: string): void
+  members(): readonly Member[]
+  rows(): readonly Row[]
+}
+
+export function createFleet(count: number, now: () => Date): Fleet {
+  const start = now()
+  const seen = new Map<string, Seen>(
+    rackOf(count).map(spec => [spec.name, { spec, stage: 'off', detail: '', since: start, address: null }])
+  )
+  let machines: readonly Machine[] = []
+  let nodes: readonly KubeNode[] = []
+  let target: string | null = null
+  const change = (spec: MachineSpec, fields: Partial<Seen>): void => {
+    seen.set(spec.name, { ...seen.get(spec.name)!, ...fields })
+  }
+  const members = (): Member[] =>
+    [...seen.values()].map(one => {
+      const machine = machines.find(({ macs }) => macs.includes(one.spec.mac)) ?? null
+      const node = nodes.find(({ metadata }) => metadata.name === machine?.name) ?? null
+      return { seen: one, machine, node }
+    })
+  return {
+    stage: (spec, stage, detail) => {
+      const before = seen.get(spec.name)!
+      // A hold says the same again and again: it has been so since the first time.
+      if (before.stage !== stage && !(before.stage === 'waiting' && stage === 'boot script')) {
+        change(spec, { stage, detail, since: now() })
+      }
+    },
+    addressed: (spec, address) => change(spec, { address }),
+    update: (newMachines, newNodes) => {
+      machines = newMachines
+      nodes = newNodes
+    },
+    aim: version => {
+      target = version
+    },
+    members,
+    rows: () => members().map(({ seen: one, machine, node }) => rowOf(one, machine, node, target))
+  }
+}

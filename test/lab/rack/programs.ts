@@ -1,0 +1,126 @@
+// The simulated programs of a machine: which there are, and what each does. kubeadm has a file of its own.
+
+import { writeFile } from 'node:fs/promises'
+import { getAgain } from './http.ts'
+import { enable } from './ignition.ts'
+import { kubeadm } from './kubeadm.ts'
+import { type Answer, complained, said } from './program-server.ts'
+import { enableUnit, refreshExtensions, startUnit, stopUnit, type System } from './system.ts'
+
+/** Programs of a running machine. */
+export async function runProgram(
+  system: System,
+  program: string,
+  args: readonly string[],
+  signal: AbortSignal
+): Promise<Answer> {
+  system.console(`$ ${program} ${args.join(' ')}`)
+  switch (program) {
+    case 'kubeadm':
+      return await kubeadm(system, args, signal)
+    case 'systemctl':
+      return await systemctl(system, args)
+    case 'systemd-sysext':
+      return await sysext(system, args)
+    case 'modprobe':
+      return said('')
+    default:
+      return complained(127, `${program}: not simulated`)
+  }
+}
+
+async function systemctl(system: System, args: readonly string[]): Promise<Answer> {
+  const [verb = '', ...names] = args.filter(arg => !arg.startsWith('-'))
+  const units = names.map(name => (name.includes('.') ? name : `${name}.service`))
+  switch (verb) {
+    case 'daemon-reload':
+    case 'reset-failed':
+      return said('')
+    case 'enable':
+      for (const unit of units) {
+        await enableUnit(system, unit)
+        if (args.includes('--now')) await startUnit(system, unit)
+      }
+      return said('')
+    case 'start':
+      for (const unit of units) await startUnit(system, unit)
+      return said('')
+    case 'restart':
+      for (const unit of units) {
+        await stopUnit(system, unit)
+        await startUnit(system, unit)
+      }
+      return said('')
+    case 'stop':
+      for (const unit of units) await stopUnit(system, unit)
+      return said('')
+    case 'is-active': {
+      const active = units.every(unit => system.running.has(unit))
+      return active ? said('active') : complained(3, 'inactive')
+    }
+    default:
+      return complained(1, `systemctl ${args.join(' ')}: not simulated`)
+  }
+}
+
+async function sysext(system: System, args: readonly string[]): Promise<Answer> {
+  switch (args[0]) {
+    case 'refresh':
+    case 'merge': {
+      const version = await refreshExtensions(system)
+      return said(
+        version === null ? 'No extensions found (simulated)' : `Merged kubernetes ${version} into /usr (simulated)`
+      )
+    }
+    case 'status':
+      return said('HIERARCHY EXTENSIONS SINCE\n/usr      simulated  now')
+    default:
+      return complained(1, `systemd-sysext ${args.join(' ')}: not simulated`)
+  }
+}
+
+export interface InstallerWorld {
+  readonly sysroot: string
+  readonly address: string
+  readonly signal: AbortSignal
+  console(line: string): void
+}
+
+/** Programs that an installer's scripts start. */
+export const installerPrograms = ['curl', 'lsblk', 'wipefs', 'systemctl', 'udevadm', 'restorecon'] as const
+
+export async function runInstallerProgram(
+  { sysroot, address, signal, console }: InstallerWorld,
+  program: string,
+  args: readonly string[]
+): Promise<Answer> {
+  console(`$ ${program} ${args.join(' ')}`)
+  switch (program) {
+    case 'curl':
+      return await curl(args, address, signal)
+    case 'lsblk':
+      if (args.at(-1) !== '/dev/disk/by-id/virtio-lab')
+        return complained(32, `lsblk: ${args.at(-1)}: not a block device`)
+      return said(args.includes('--list') ? 'vda' : 'NAME MAJ:MIN RM  SIZE RO TYPE\nvda  253:0    0  100G  0 disk')
+    case 'systemctl': {
+      const [verb = '', ...units] = args.filter(arg => !arg.startsWith('-'))
+      if (verb !== 'enable') return complained(1, `systemctl ${verb} of a system that does not run: not simulated`)
+      for (const unit of units) await enable(sysroot, unit)
+      return said('')
+    }
+    default:
+      return said('') // wipefs: a blank disk has no signatures; the others have nothing to do here
+  }
+}
+
+/** curl [--fail] [--retry N] [--silent] [--show-error] --output FILE URL */
+async function curl(args: readonly string[], address: string, signal: AbortSignal): Promise<Answer> {
+  const url = args.find(arg => /^http:\/\//.test(arg))
+  const file = args[args.findIndex(arg => arg === '--output' || arg === '-o') + 1]
+  if (url === undefined) return complained(2, 'curl: no plain http URL given; no other is simulated')
+  const from = { address, userAgent: 'curl/8.12 (simulated)', signal }
+  const body = await getAgain(url, from, attempt => Math.min(100 * attempt, 500))
+  if (!args.includes('--output') && !args.includes('-o')) return said(body.toString('utf8'))
+  await writeFile(file!, body)
+  return said('')
+}
