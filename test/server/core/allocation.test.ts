@@ -1,0 +1,113 @@
+// The lease index: who gets which address, and that the price of asking does not grow.
+
+import t from 'tap'
+import {
+  addressOf,
+  createIndex,
+  findAddress,
+  hold,
+  type Lease,
+  mayHold,
+  record
+} from '../../../server/core/allocation.ts'
+import { toAddress, toNumber } from '../../../server/core/ipv4.ts'
+import { seeded } from '../../helpers/random.ts'
+
+const start = new Date('2026-01-02T03:04:05Z')
+const after = (seconds: number): Date => new Date(start.getTime() + seconds * 1000)
+const lease = (address: string, mac: string, seconds: number, state: Lease['state'] = 'bound'): Lease => ({
+  address,
+  mac,
+  hostname: null,
+  grantedAt: start,
+  expiresAt: after(seconds),
+  state
+})
+const pool = { first: '10.0.0.1', last: '10.0.0.3' }
+
+const rows: Array<[name: string, leases: Lease[], mac: string, wish: string | null, at: number, want: string | null]> =
+  [
+    ['the first that was never used', [], 'a', null, 0, '10.0.0.1'],
+    ['the next one', [lease('10.0.0.1', 'b', 60)], 'a', null, 0, '10.0.0.2'],
+    ['never used comes before expired', [lease('10.0.0.1', 'b', 60)], 'a', null, 99, '10.0.0.2'],
+    ['its own', [lease('10.0.0.2', 'a', 60)], 'a', null, 0, '10.0.0.2'],
+    ['its own, long expired', [lease('10.0.0.2', 'a', 60)], 'a', null, 9999, '10.0.0.2'],
+    ['the wish, when free', [], 'a', '10.0.0.3', 0, '10.0.0.3'],
+    ['the wish, when its lease has expired', [lease('10.0.0.3', 'b', 60)], 'a', '10.0.0.3', 60, '10.0.0.3'],
+    ['not the wish of another', [lease('10.0.0.3', 'b', 60)], 'a', '10.0.0.3', 59, '10.0.0.1'],
+    ['not a wish outside', [], 'a', '10.0.0.9', 0, '10.0.0.1'],
+    [
+      'the one that expired first',
+      [lease('10.0.0.1', 'b', 60), lease('10.0.0.2', 'c', 30), lease('10.0.0.3', 'd', 50)],
+      'a',
+      null,
+      55,
+      '10.0.0.2'
+    ],
+    [
+      'none when all are held',
+      [lease('10.0.0.1', 'b', 60), lease('10.0.0.2', 'c', 60), lease('10.0.0.3', 'd', 60)],
+      'a',
+      null,
+      0,
+      null
+    ],
+    ['not one that rests', [lease('10.0.0.1', 'a', 60, 'declined')], 'a', '10.0.0.1', 0, '10.0.0.2'],
+    ['a lease outside the pool is forgotten', [lease('10.9.9.9', 'a', 60)], 'a', null, 0, '10.0.0.1']
+  ]
+for (const [name, leases, mac, wish, at, want] of rows) {
+  t.test(name, async t => t.equal(findAddress(createIndex(pool, [], leases), mac, wish, after(at)), want))
+}
+
+t.test('excluded addresses are nobody’s', async t => {
+  const index = createIndex(pool, ['10.0.0.1', '10.0.0.2'], [])
+  t.equal(findAddress(index, 'a', '10.0.0.1', start), '10.0.0.3')
+  t.equal(mayHold(index, 'a', '10.0.0.2', start), false)
+})
+
+t.test('an offer never shortens a lease, and a machine that moves leaves its address', async t => {
+  const index = createIndex(pool, [], [lease('10.0.0.1', 'a', 1000)])
+  hold(index, 'a', '10.0.0.1', after(60))
+  t.equal(mayHold(index, 'b', '10.0.0.1', after(500)), false)
+  hold(index, 'a', '10.0.0.2', after(60))
+  t.equal(addressOf(index, 'a'), '10.0.0.2')
+  t.equal(mayHold(index, 'b', '10.0.0.1', start), true)
+})
+
+t.test('addresses as numbers', async t => {
+  for (const text of ['0.0.0.0', '10.0.0.1', '255.255.255.255']) t.equal(toAddress(toNumber(text)), text)
+  for (const text of ['', '1.2.3', '1.2.3.256', 'a.b.c.d']) t.throws(() => toNumber(text))
+})
+
+t.test('whatever happens, no address has two holders', async t => {
+  const random = seeded(7)
+  const index = createIndex({ first: '10.0.0.1', last: '10.0.0.40' }, [], [])
+  const holders = new Map<string, { mac: string; until: number }>()
+  for (let i = 0; i < 20_000; i++) {
+    const at = after(i)
+    const mac = `m${Math.floor(random() * 80)}`
+    const address = findAddress(index, mac, random() < 0.3 ? `10.0.0.${Math.floor(random() * 50)}` : null, at)
+    if (address === null) continue
+    const held = holders.get(address)
+    if (held !== undefined && held.mac !== mac && held.until > at.getTime()) t.fail(`step ${i}: ${address} given twice`)
+    const until = after(i + Math.floor(random() * 100))
+    record(index, { ...lease(address, mac, 0), expiresAt: until })
+    for (const [key, value] of holders) if (value.mac === mac) holders.delete(key)
+    holders.set(address, { mac, until: until.getTime() })
+  }
+  t.ok(index.expiries.heap.length <= 40 * 2 + 64, 'the queue stays small')
+})
+
+t.test('sixty thousand leases cost no more each than six hundred', async t => {
+  const perLease = (count: number): number => {
+    const index = createIndex({ first: '10.0.0.0', last: '10.0.255.255' }, [], [])
+    const began = performance.now()
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < count; i++)
+        record(index, lease(findAddress(index, `m${i}`, null, start)!, `m${i}`, 60 + round))
+    }
+    return (performance.now() - began) / count
+  }
+  perLease(6000)
+  t.ok(perLease(60_000) < 20 * perLease(6000) + 0.01)
+})
