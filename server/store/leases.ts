@@ -10,6 +10,12 @@ export async function listLeases(db: Db): Promise<Lease[]> {
   return rows.map(fromRow)
 }
 
+/** The MAC that holds an address; null when nobody does. */
+export async function findLeaseHolder(db: Db, address: string): Promise<string | null> {
+  const row = await db.selectFrom('leases').select('mac').where('address', '=', address).executeTakeFirst()
+  return row?.mac ?? null
+}
+
 /**
  * Grants, renews, ends (expiresAt in the past) or declines. A machine that gets another address gives up the one it
  * had. Throws a Fault(conflict) when somebody else holds the address at that time: with one server that is a bug
