@@ -45,24 +45,24 @@ export function createMetrics(db: Db): Metrics {
 }
 
 function addGauges(registry: Registry, db: Db): void {
-  const registers = [registry]
-  new Gauge({
+  const machines = new Gauge({
     name: 'slipway_machines',
     help: 'Machines by state.',
+    registers: [],
     labelNames: ['state'],
-    registers,
     async collect() {
       this.reset()
       for (const [state, count] of await countMachines(db)) this.set({ state }, count)
     }
   })
-  new Gauge({
+  const slots = new Gauge({
     name: 'slipway_slots',
     help: 'Rights to be out of service.',
+    registers: [],
     labelNames: ['state'],
-    registers,
     async collect() {
       this.set({ state: 'taken' }, (await listSlots(db)).length)
     }
   })
+  for (const gauge of [machines, slots]) registry.registerMetric(gauge)
 }

@@ -22,7 +22,7 @@ function kind<T>(
   columns: (now: number) => Column<T>[],
   named = true
 ): ListKind {
-  return { path, singular, name, columns, named } as ListKind
+  return { path, singular, name, columns, named }
 }
 
 export const kinds: Record<string, ListKind> = {

@@ -34,9 +34,8 @@ function cell(value: string | null): string {
 
 /** Hostile text for a terminal: no escape sequence, no control character but the line's end. */
 export function plainText(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(
-    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    '\ufffd'
+  return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, mark =>
+    mark === '\n' ? mark : '\ufffd'
   )
 }
 

@@ -22,8 +22,8 @@ export async function follow(server: Server, look: () => Promise<void>): Promise
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     listening ??= listen()
       .then(
-        async () => void (await sleep(RETRY_MS)),
-        async () => void (await sleep(RETRY_MS)) // gone for a moment: the next look says whether for good
+        async () => await sleep(RETRY_MS),
+        async () => await sleep(RETRY_MS) // gone for a moment: the next look says whether for good
       )
       .finally(() => {
         listening = null

@@ -72,8 +72,9 @@ function invalid(error: FastifyError, status: number): Problem {
 
 /** ajv says that a property is unknown, but not in the message which. */
 function nameOf(params: Record<string, unknown>): string {
-  const name = params.additionalProperty ?? params.allowedValues
-  return name === undefined ? '' : ` (${String(name)})`
+  const { additionalProperty: unknown, allowedValues: allowed } = params
+  if (typeof unknown === 'string') return ` (${unknown})`
+  return Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''
 }
 
 function titleOf(code: string): string {

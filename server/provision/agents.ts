@@ -29,7 +29,7 @@ export async function profileOf(db: Db, machine: Machine): Promise<Profile> {
   const profile = machine.profile === null ? null : await findDocument(db, 'Profile', machine.profile)
   if (profile === null)
     throw new Fault('unavailable', `profile ${machine.profile ?? '(none)'} is missing on the server`)
-  return profile as Profile
+  return profile
 }
 
 export async function joinMachine(deps: Deps, machine: Machine): Promise<JoinReply> {

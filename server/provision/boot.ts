@@ -52,7 +52,7 @@ export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller
 }
 
 async function findProfile({ db }: Deps, machine: Machine): Promise<Profile | null> {
-  return machine.profile === null ? null : ((await findDocument(db, 'Profile', machine.profile)) as Profile | null)
+  return machine.profile === null ? null : findDocument(db, 'Profile', machine.profile)
 }
 
 /** Why no config can be made for this machine now, as a sentence with its remedy; null when one can. */

@@ -3,7 +3,6 @@
 // the enrolment, is an alarm. Never throws anything away silently: what was refused is on the timeline too.
 
 import { renderConfig } from '../boot/config.ts'
-import type { Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
 import { type Boot, mayRead } from '../core/boots.ts'
 import { Fault } from '../core/fault.ts'
@@ -102,7 +101,7 @@ async function render(deps: Deps, boot: Boot, machine: Machine, kind: ConfigKind
     throw new Fault('unavailable', `the machine's ${lacks} is missing on the server; the config waits for it`)
   }
   const { keyPem, ...certificate } = deps.authority.issueBoot({ id: boot.id, machine: machine.id }, deps.now())
-  const { contentType, text } = renderConfig(machine, profile as Profile, {
+  const { contentType, text } = renderConfig(machine, profile, {
     caPem: deps.authority.caPem,
     certificatePem: certificate.certificatePem,
     keyPem,

@@ -77,12 +77,12 @@ async function conflict(
 
 /** Fixed facts (a Machine document) speak first, then the rules. Called again at each hold: documents change. */
 async function match(deps: Deps, db: Db, machine: Machine, add: Add): Promise<Machine> {
-  const facts = (await listDocuments(db, 'Machine')).find(document => isAbout(document as MachineFacts, machine))
-  const profile = (facts as MachineFacts | undefined)?.spec.profile
+  const facts = (await listDocuments(db, 'Machine')).find(document => isAbout(document, machine))
+  const profile = facts?.spec.profile
   if (facts !== undefined && profile !== undefined) {
     return take(deps, db, machine, { profile, name: facts.metadata.name, rule: null, why: 'its Machine document' }, add)
   }
-  const rule = matchRule((await listDocuments(db, 'Rule')) as Rule[], machine)
+  const rule = matchRule(await listDocuments(db, 'Rule'), machine)
   if (rule === null) return machine
   const known = machine.rule === rule.metadata.name && machine.profile === rule.spec.profile
   const name = machine.name ?? (await freeName(db, rule, machine))

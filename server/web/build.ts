@@ -69,7 +69,7 @@ async function published(path: string): Promise<string> {
 
 /** What Node does to our own modules when it loads them. It says once that calling it directly is experimental. */
 function strip(source: string): string {
-  const warn = process.emitWarning
+  const warn = process.emitWarning.bind(process)
   process.emitWarning = () => {}
   try {
     return stripTypeScriptTypes(source)

@@ -61,7 +61,7 @@ export function documentRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
         async request => {
           requireName(request.body, kind, request.params.name)
           await applyDocuments(deps, [request.body])
-          return (await existing(deps, kind, request.params.name)) as never
+          return await existing(deps, kind, request.params.name)
         }
       )
       app.delete(
