@@ -102,7 +102,8 @@ async function kubeletCertificate(
 ): Promise<{ certificatePem: string; keyPem: string }> {
   const { pem, keyPem } = kubeletRequest(node)
   const csr = await admin.create<CertificateSigningRequest>(paths.csrs, csrObject(`for-${node}`, pem))
-  await admin.replace(paths.csrApproval(csr.metadata.name), approved(csr))
+  // The cluster may approve an administrator's request by itself, just before.
+  await admin.replace(paths.csrApproval(csr.metadata.name), approved(csr)).catch(exists)
   return { certificatePem: await issued(admin, csr.metadata.name), keyPem }
 }
 
