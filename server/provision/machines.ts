@@ -13,7 +13,7 @@ import type { MachineChanges } from '../store/machine-row.ts'
 import { findMachineByRef, moveMachine } from '../store/machines.ts'
 import { returnSlot } from '../store/slots.ts'
 import type { Db } from '../store/schema.ts'
-import { type Recorder, transact } from '../timeline.ts'
+import { recordEvent, type Recorder, transact } from '../timeline.ts'
 import type { Deps } from './deps.ts'
 
 /** By id, name or MAC. Throws a Fault(not_found). */
@@ -77,9 +77,20 @@ export async function retireMachine(deps: Deps, ref: string, reason?: string): P
     await add({ type: 'machine.retired', machine: machine.id, message, detail: { by: 'operator' } })
     return moved
   })
-  const { name } = retired
-  if (name !== null && deps.cluster.nodes().some(node => node.name === name)) await deps.cluster.deleteNode(name)
+  await deleteNodeOf(deps, retired)
   return retired
+}
+
+/** The machine is retired whatever the cluster says; a node that stays is somebody's to know. */
+async function deleteNodeOf(deps: Deps, { id, name }: Machine): Promise<void> {
+  if (name === null || !deps.cluster.nodes().some(node => node.name === name)) return
+  try {
+    await deps.cluster.deleteNode(name)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const message = `its node ${name} is still there: ${error.message}; kubectl delete node ${name}`
+    await recordEvent(deps, { type: 'machine.retired', machine: id, level: 'warning', message })
+  }
 }
 
 /** The machine cannot go on by itself. Nothing happens when it is not where a failure means something. */

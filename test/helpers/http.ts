@@ -21,7 +21,7 @@ import { putDocument } from '../../server/store/documents.ts'
 import { createToken } from '../../server/store/tokens.ts'
 import { createBus } from '../../server/timeline.ts'
 import type { Page } from '../../server/web/build.ts'
-import { memoryDatabase, noon } from './database.ts'
+import { later, memoryDatabase, noon } from './database.ts'
 
 export interface World extends HttpDeps {
   readonly data: string
@@ -151,4 +151,15 @@ export function bootUrl(n: number, claims: Record<string, string> = {}): string 
   }
   const query = Object.entries(values).map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
   return `/boot/ipxe?${query.join('&')}`
+}
+
+/** Signs nothing: for what only carries certificates. Serials are serial-1, serial-2, … */
+export function fakeAuthority(): Authority {
+  let count = 0
+  const issue = () => {
+    count += 1
+    const certificatePem = `certificate ${count}\n`
+    return { serial: `serial-${count}`, certificatePem, keyPem: 'PRIVATE KEY\n', expiresAt: later(3600) }
+  }
+  return { caPem: 'authority\n', issueServer: issue, issueBoot: issue, issueMachine: issue }
 }
