@@ -77,8 +77,9 @@ function nameOf(params: Record<string, unknown>): string {
   return Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''
 }
 
-function titleOf(code: string): string {
-  return code
+/** An error that a library made of a status alone has no code. */
+function titleOf(code: string | undefined): string {
+  return (code ?? 'refused')
     .replace(/^FST_ERR_/, '')
     .toLowerCase()
     .replaceAll('_', ' ')
