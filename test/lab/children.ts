@@ -15,11 +15,11 @@ export interface Child {
   /** Settles when the process is gone and its output was read. */
   readonly ended: Promise<Ended>
   /** The last lines it wrote, for a person who has to find out why it ended. */
-  lastLines(): readonly string[]
+  readonly lastLines: () => readonly string[]
   /** Sends a signal to the process and all that it started. */
-  signal(name: NodeJS.Signals): void
+  readonly signal: (name: NodeJS.Signals) => void
   /** A JSON message from a child that was given a channel. */
-  message(listener: (message: unknown) => void): void
+  readonly message: (listener: (message: unknown) => void) => void
 }
 
 export interface Start {

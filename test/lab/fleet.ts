@@ -17,11 +17,11 @@ export interface Fleet {
   readonly stage: (spec: MachineSpec, stage: Stage, detail: string) => void
   readonly addressed: (spec: MachineSpec, address: string) => void
   /** Takes over what the server and the cluster say now. */
-  update(machines: readonly Machine[], nodes: readonly KubeNode[]): void
+  readonly update: (machines: readonly Machine[], nodes: readonly KubeNode[]) => void
   /** Shown as wanted from now on. */
-  aim(target: string): void
-  members(): readonly Member[]
-  rows(): readonly Row[]
+  readonly aim: (target: string) => void
+  readonly members: () => readonly Member[]
+  readonly rows: () => readonly Row[]
 }
 
 export function createFleet(count: number, now: () => Date): Fleet {

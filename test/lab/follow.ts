@@ -33,8 +33,8 @@ export interface Goal {
 /** What a test's hook may do. */
 export interface LabControl {
   readonly lab: Lab
-  killServer(): Promise<void>
-  killAgent(machine: string): void
+  readonly killServer: () => Promise<void>
+  readonly killAgent: (machine: string) => void
 }
 
 const LOOK_MS = 250

@@ -24,16 +24,16 @@ export interface LabDeps {
   readonly machines: number
   readonly keep: 'keep' | 'remove'
   readonly signal: AbortSignal
-  stage(spec: MachineSpec, stage: Stage, detail: string): void
-  addressed(spec: MachineSpec, address: string): void
-  failed(error: unknown): void
+  readonly stage: (spec: MachineSpec, stage: Stage, detail: string) => void
+  readonly addressed: (spec: MachineSpec, address: string) => void
+  readonly failed: (error: unknown) => void
 }
 
 /** What was opened so far; closing it is always right. */
 export interface Opening {
   /** Names the folder as soon as there is one. */
-  folder(): Folder | null
-  open(): Promise<Lab>
+  readonly folder: () => Folder | null
+  readonly open: () => Promise<Lab>
   /** in order: the server ends by itself and says how. at once: everything is killed. */
   close(how: 'in order' | 'at once'): Promise<{ serverStatus: number | null }>
 }

@@ -64,12 +64,13 @@ export async function runLab(options: LabOptions, io: LabIo, hooks: LabHooks = {
     if (status === 0 && serverStatus !== 0) {
       status = explain(
         report,
-        new Error(`the server did not end well: status ${serverStatus ?? 'none, it was killed'}`)
+        new Fault('unavailable', `the server did not end well: status ${serverStatus ?? 'none, it was killed'}`)
       )
     }
     forget()
   }
-  report.note(status === 0 ? 'All processes ended, all files removed.' : '', { event: 'lab.ended', status })
+  const kept = options.keep === true ? `the files are in ${opening.folder()?.path}` : 'its files are removed'
+  report.note(`The lab has ended; ${kept}.`, { event: 'lab.ended', status })
   return status
 }
 

@@ -26,7 +26,7 @@ export async function freePorts(): Promise<Ports> {
 
 interface Held {
   port: number
-  close(): Promise<unknown>
+  readonly close: () => Promise<unknown>
 }
 
 async function openUdp(): Promise<Held> {

@@ -16,10 +16,16 @@ import { runProgram } from './rack/programs.ts'
 import { rackOf } from './rack/spec.ts'
 import { boot, extensionText, powerOff, programPath, type System } from './rack/system.ts'
 
+interface Ran {
+  exitCode: number
+  stdout: string
+  stderr: string
+}
+
 interface World {
   cluster: Cluster
   systems: System[]
-  run(system: System, program: string, ...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }>
+  run: (system: System, program: string, ...args: string[]) => Promise<Ran>
 }
 
 async function openWorld(t: Test): Promise<World> {
@@ -71,8 +77,7 @@ async function eventually<T>(what: () => T | null | undefined | false): Promise<
   throw new Error(`never: ${what.toString()}`)
 }
 
-const nodeOf = (cluster: Cluster, name: string): KubeNode | null =>
-  (cluster.api?.store.find('nodes', null, name) ?? null) as unknown as KubeNode | null
+const nodeOf = (cluster: Cluster, name: string): KubeNode | null => cluster.api?.store.find('nodes', null, name) ?? null
 const isReady = (node: KubeNode | null): boolean =>
   node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 
@@ -125,7 +130,7 @@ kubernetesVersion: v1.35.4
       metadata,
       type: 'bootstrap.kubernetes.io/token',
       data
-    } as Stored)
+    })
     const { installedObjects } = await import('../../server/kube/rbac.ts')
     for (const { collection, object } of installedObjects) {
       store.put(collection.split('/').at(-1)!, object as unknown as Stored)

@@ -20,11 +20,11 @@ export interface LabEvent {
 
 export interface Report {
   /** Something that is said once. */
-  note(text: string, event: LabEvent): void
+  readonly note: (text: string, event: LabEvent) => void
   /** The rows now; what changed since the last time is told. */
-  rows(rows: readonly Row[]): void
+  readonly rows: (rows: readonly Row[]) => void
   /** The table is not drawn again: what follows stands below it. */
-  settle(): void
+  readonly settle: () => void
 }
 
 export function createReport(io: LabIo, format: 'json' | 'text', now: () => Date): Report {

@@ -5,11 +5,11 @@ import type { TimelineEvent } from '../../server/contract/event.ts'
 import type { Machine } from '../../server/contract/machine.ts'
 
 export interface ServerApi {
-  machines(): Promise<readonly Machine[]>
-  timeline(machine: string): Promise<readonly TimelineEvent[]>
+  readonly machines: () => Promise<readonly Machine[]>
+  readonly timeline: (machine: string) => Promise<readonly TimelineEvent[]>
   leases(): Promise<readonly { address: string; mac: string; state: string }[]>
-  apply(documents: readonly unknown[]): Promise<void>
-  approve(machine: string): Promise<void>
+  readonly apply: (documents: readonly unknown[]) => Promise<void>
+  readonly approve: (machine: string) => Promise<void>
 }
 
 export function createServerApi(access: () => { url: string; token: string }, signal: AbortSignal): ServerApi {

@@ -2,6 +2,7 @@
 
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Fault } from '../../server/core/fault.ts'
 import { type Child, startChild, stopChildren } from './children.ts'
 import type { Folder } from './folder.ts'
 import type { Ports } from './documents.ts'
@@ -18,9 +19,9 @@ export interface ServerReady {
 export interface ServerProcess {
   readonly ready: ServerReady
   /** SIGKILL, and a new one in its place. */
-  killAndRestart(): Promise<void>
+  readonly killAndRestart: () => Promise<void>
   /** SIGTERM; the exit status, null when it had to be killed. */
-  close(): Promise<number | null>
+  readonly close: () => Promise<number | null>
 }
 
 /** From a cold start on a busy machine; longer means that it hangs. */
@@ -31,9 +32,9 @@ export interface ServerDeps {
   readonly folder: Folder
   readonly ports: Ports
   readonly signal: AbortSignal
-  started(child: Child): void
+  readonly started: (child: Child) => void
   /** It ended, and nobody asked it to. */
-  failed(error: Error): void
+  readonly failed: (error: Error) => void
 }
 
 export async function startServerProcess(deps: ServerDeps): Promise<ServerProcess> {
@@ -43,7 +44,7 @@ export async function startServerProcess(deps: ServerDeps): Promise<ServerProces
     one.ended.then(
       ({ code, signal }) => {
         if (wanted !== 'running' || deps.signal.aborted) return
-        deps.failed(new Error(`the server ended by itself (${signal ?? code}): ${lastWords(one)}`))
+        deps.failed(new Fault('unavailable', `the server ended by itself (${signal ?? code}): ${lastWords(one)}`))
       },
       (error: Error) => deps.failed(error)
     )
@@ -93,7 +94,11 @@ async function start({ folder, ports, signal, started }: ServerDeps): Promise<{ 
   const ready = await new Promise<ServerReady>((resolve, reject) => {
     const late = (): void => {
       child.signal('SIGKILL')
-      reject(signal.aborted ? (signal.reason as Error) : new Error(`the server did not start: ${lastWords(child)}`))
+      reject(
+        signal.aborted
+          ? (signal.reason as Error)
+          : new Fault('unavailable', `the server did not start: ${lastWords(child)}`)
+      )
     }
     timeout.addEventListener('abort', late, { once: true })
     child.message(message => {
@@ -102,7 +107,7 @@ async function start({ folder, ports, signal, started }: ServerDeps): Promise<{ 
     })
     child.ended.then(({ code }) => {
       timeout.removeEventListener('abort', late)
-      reject(new Error(`the server ended with ${code} before it was ready: ${lastWords(child)}`))
+      reject(new Fault('unavailable', `the server ended with ${code} before it was ready: ${lastWords(child)}`))
     }, reject)
   })
   return { child, ready }

@@ -44,5 +44,5 @@ export function ago(since: Date, now: Date): string {
 
 /** Printable characters of one line; what a machine says of itself may hold anything. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ')
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, ' ')
 }

@@ -14,13 +14,13 @@ export interface Cluster {
   readonly url: string
   /** Null until `kubeadm init`. */
   readonly api: SimulatedApiServer | null
-  start(version: string): Promise<void>
-  upgrade(version: string): void
+  readonly start: (version: string) => Promise<void>
+  readonly upgrade: (version: string) => void
   /** A kubeconfig that names the file of certificate and key, as kubeadm writes one. */
-  fileKubeconfig(pemPath: string): string
+  readonly fileKubeconfig: (pemPath: string) => string
   /** A new client certificate. */
-  issue(commonName: string, organization: string): Promise<Issued>
-  close(): Promise<void>
+  readonly issue: (commonName: string, organization: string) => Promise<Issued>
+  readonly close: () => Promise<void>
 }
 
 export function createCluster(port: number, failed: (error: unknown) => void): Cluster {

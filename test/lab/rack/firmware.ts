@@ -16,10 +16,10 @@ export interface Netboot {
   /** Whether the machine's disk holds a system. */
   readonly diskBoots: boolean
   /** What stands on the machine's screen. */
-  console(line: string): void
-  stage(stage: 'power-on' | 'address' | 'boot program' | 'boot script' | 'waiting', detail: string): void
+  readonly console: (line: string) => void
+  readonly stage: (stage: 'power-on' | 'address' | 'boot program' | 'boot script' | 'waiting', detail: string) => void
   /** The address, as soon as the machine has one. */
-  addressed(address: string): void
+  readonly addressed: (address: string) => void
 }
 
 /** A lab's seconds at a boot screen are shorter than a rack's. */

@@ -18,7 +18,7 @@ export interface Installation {
   /** PATH of a kickstart's scripts. */
   readonly path: string
   readonly signal: AbortSignal
-  console(line: string): void
+  readonly console: (line: string) => void
 }
 
 /** Where the first boot finds its config; that it is still there says that it was not applied yet. */
@@ -68,9 +68,11 @@ async function installCentos(installation: Installation, values: Map<string, str
   const tree = values.get('inst.stage2') ?? values.get('inst.repo') ?? ''
   const curl = { address, userAgent: 'curl/8.12 (simulated)', headers: anacondaHeaders(spec, values), signal }
   const kickstart = (await getAgain(url, curl, curlPause)).toString('utf8')
-  // The tree's own description, the second stage, and two images that are usually absent (404 is their normal answer).
-  await getAgain(`${tree}/.treeinfo`, curl, curlPause)
+  // Without a description Anaconda looks for the second stage where it always is.
+  const described = await get(`${tree}/.treeinfo`, curl)
+  console(`anaconda: .treeinfo: ${described.status}`)
   await getAgain(`${tree}/images/install.img`, curl, curlPause)
+  // Two images that are usually absent: 404 is their normal answer.
   for (const image of ['updates', 'product']) {
     const got = await get(`${tree}/images/${image}.img`, curl)
     console(`anaconda: images/${image}.img: ${got.status}`)

@@ -16,11 +16,11 @@ export interface Machine {
   /** Settings as iPXE knows them: mac, uuid, serial, buildarch, platform… */
   readonly settings: Readonly<Record<string, string>>
   /** Whether the drive named by sanboot (0x80, 0) holds something that boots. */
-  bootable(drive: string): boolean
+  readonly bootable: (drive: string) => boolean
   /** The body, or the reason why there is none. */
   fetch(url: string): Promise<{ ok: true; body: Buffer } | { ok: false; reason: string }>
-  sleep(seconds: number): Promise<void>
-  console(line: string): void
+  readonly sleep: (seconds: number) => Promise<void>
+  readonly console: (line: string) => void
 }
 
 /** A script that chains to itself for ever (a hold) is normal; one that never sleeps is not. */

@@ -129,7 +129,7 @@ function notFound(error: unknown): null {
 /** The kubelet's TLS bootstrap (pkg/kubelet/certificate/bootstrap): a CSR of the token, approved by somebody else. */
 async function requestCertificate(client: KubeClient, node: string, signal: AbortSignal): Promise<string> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' })
   const request = certificateRequest(keyPem, { organization: 'system:nodes', commonName: `system:node:${node}` })
   const name = `node-csr-${randomBytes(8).toString('hex')}`
   const csr = {

@@ -20,12 +20,12 @@ export interface KubeletDeps {
   readonly version: string
   readonly address: string
   readonly signal: AbortSignal
-  console(line: string): void
+  readonly console: (line: string) => void
 }
 
 export interface Kubelet {
   readonly version: string
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 /** A real kubelet renews every ten seconds and reports every five minutes: the lab is in a hurry. */

@@ -39,20 +39,20 @@ export interface MachineDeps {
   readonly socket: string
   readonly cluster: Cluster
   readonly signal: AbortSignal
-  stage(stage: Stage, detail: string): void
-  addressed(address: string): void
-  started(child: Child): void
+  readonly stage: (stage: Stage, detail: string) => void
+  readonly addressed: (address: string) => void
+  readonly started: (child: Child) => void
 }
 
 export interface Machine {
   readonly spec: MachineSpec
   /** Never settles well: a machine runs until the lab's signal aborts. */
   readonly life: Promise<void>
-  call(program: string, args: readonly string[], signal: AbortSignal): Promise<Answer>
+  readonly call: (program: string, args: readonly string[], signal: AbortSignal) => Promise<Answer>
   /** The last lines of its console. */
-  lastLines(): readonly string[]
+  readonly lastLines: () => readonly string[]
   /** The process of its agent; null while there is none. */
-  agent(): Child | null
+  readonly agent: () => Child | null
 }
 
 interface State {

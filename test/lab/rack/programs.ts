@@ -83,7 +83,7 @@ export interface InstallerWorld {
   readonly sysroot: string
   readonly address: string
   readonly signal: AbortSignal
-  console(line: string): void
+  readonly console: (line: string) => void
 }
 
 /** Programs that an installer's scripts start. */
@@ -115,7 +115,7 @@ export async function runInstallerProgram(
 
 /** curl [--fail] [--retry N] [--silent] [--show-error] --output FILE URL */
 async function curl(args: readonly string[], address: string, signal: AbortSignal): Promise<Answer> {
-  const url = args.find(arg => /^http:\/\//.test(arg))
+  const url = args.find(arg => arg.startsWith('http://'))
   const file = args[args.findIndex(arg => arg === '--output' || arg === '-o') + 1]
   if (url === undefined) return complained(2, 'curl: no plain http URL given; no other is simulated')
   const from = { address, userAgent: 'curl/8.12 (simulated)', signal }

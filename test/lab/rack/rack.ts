@@ -15,19 +15,19 @@ export interface RackDeps {
   readonly ports: Ports
   readonly count: number
   readonly signal: AbortSignal
-  stage(spec: MachineSpec, stage: Stage, detail: string): void
-  addressed(spec: MachineSpec, address: string): void
-  started(child: Child): void
+  readonly stage: (spec: MachineSpec, stage: Stage, detail: string) => void
+  readonly addressed: (spec: MachineSpec, address: string) => void
+  readonly started: (child: Child) => void
   /** A bug in the simulation. */
-  failed(error: unknown): void
+  readonly failed: (error: unknown) => void
 }
 
 export interface Rack {
   readonly machines: readonly Machine[]
   readonly cluster: Cluster
   /** Switches the machines on, one shortly after the other, as a person would. */
-  powerOn(): Promise<void>
-  close(): Promise<void>
+  readonly powerOn: () => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function openRack(deps: RackDeps): Promise<Rack> {

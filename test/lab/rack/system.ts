@@ -20,9 +20,9 @@ export interface SystemDeps {
   readonly socket: string
   readonly cluster: Cluster
   readonly signal: AbortSignal
-  console(line: string): void
+  readonly console: (line: string) => void
   /** Every process that is started, so that the lab can end it whatever happens here. */
-  started(child: Child): void
+  readonly started: (child: Child) => void
 }
 
 export interface System extends SystemDeps {

@@ -62,5 +62,5 @@ function podOn(nodeName: string, name: string): Stored {
       containers: [{ name: 'web', image: 'registry.example/web:1' }]
     },
     status: { phase: 'Pending' }
-  } as Stored
+  }
 }
