@@ -15,7 +15,7 @@ import { findFirmware } from './firmware.ts'
 import { decodePacket, encodePacket, messageName, type Packet } from './packet.ts'
 import type { Reply } from './reply.ts'
 import { broadcastAddress, openServerSockets, openUnicastSocket, type Send } from './socket.ts'
-import { tell } from './story.ts'
+import { limitEvents, tell } from './story.ts'
 
 export interface LeaseStore {
   readonly list: () => Promise<readonly Lease[]>
@@ -50,10 +50,6 @@ export interface DhcpServer {
 
 /** Answers that wait for the store at once; beyond that clients ask again, as they do for a lost packet. */
 const WAITING_MAX = 4096
-/** A rack of a thousand machines that power on together tells six thousand lines; a flood may not fill the disk. */
-const EVENTS_MAX = 10_000
-const EVENTS_WINDOW_MS = 60_000
-
 /** Starts on one interface. Throws a Fault when a port is taken or forbidden, or the subnets do not fit the interface. */
 export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<DhcpServer> {
   const own = options.interface
@@ -65,11 +61,11 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   }
   const working = new Set<Promise<void>>()
   const ports = { server: options.ports.server, client: options.ports.client }
-  const tellLimited = limited(deps)
+  const tellLimited = limitEvents(deps)
 
-  let closing = false
+  let closing: Promise<void> | null = null
   const receive = (door: Context['door']) => (bytes: Buffer, peer: RemoteInfo, send: Send) => {
-    if (closing) return
+    if (closing !== null) return
     if (working.size >= WAITING_MAX) return deps.count('any', 'busy')
     const work: Promise<void> = answer(bytes, door, peer, send)
       .catch((error: unknown) => {
@@ -127,14 +123,14 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   )
   deps.log.info('dhcp.listening', { interface: own.name, mode: options.mode, port: server.port, proxy: proxy.port })
 
+  async function close(): Promise<void> {
+    advertiser.close()
+    await Promise.all(working)
+    await Promise.all([server.close(), proxy.close()])
+  }
   return {
     ports: { server: server.port, proxy: proxy.port },
-    async close() {
-      closing = true
-      advertiser.close()
-      await Promise.all(working)
-      await Promise.all([server.close(), proxy.close()])
-    }
+    close: () => (closing ??= close())
   }
 }
 
@@ -156,21 +152,5 @@ function takeUp(request: Packet, decision: Decision, { subnet }: Context): void 
   if (decision.lease !== null) record(subnet.index, decision.lease)
   if (decision.kind === 'reply' && decision.hold !== null) {
     hold(subnet.index, request.mac, decision.hold.address, decision.hold.until)
-  }
-}
-
-/** Passes events on up to a number a minute; the rest is counted. */
-function limited({ now, seen, count }: DhcpDeps): (event: NewEvent) => void {
-  let since = 0
-  let told = 0
-  return event => {
-    const at = now().getTime()
-    if (at - since >= EVENTS_WINDOW_MS) {
-      since = at
-      told = 0
-    }
-    told += 1
-    if (told <= EVENTS_MAX) seen(event)
-    else count('event', 'dropped')
   }
 }

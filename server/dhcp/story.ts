@@ -53,3 +53,29 @@ function show(boot: BootFile): string {
 function fileOf(boot: BootFile | null): { file?: string } {
   return boot === null || boot.by === 'none' ? {} : { file: boot.file }
 }
+
+/** A rack of a thousand machines that power on together tells six thousand lines; a flood may not fill the disk. */
+const EVENTS_MAX = 10_000
+const EVENTS_WINDOW_MS = 60_000
+
+interface Listener {
+  readonly now: () => Date
+  readonly seen: (event: NewEvent) => void
+  readonly count: (type: string, result: string) => void
+}
+
+/** Passes events on up to a number a minute; what is dropped is counted. */
+export function limitEvents({ now, seen, count }: Listener): (event: NewEvent) => void {
+  let since = 0
+  let told = 0
+  return event => {
+    const at = now().getTime()
+    if (at - since >= EVENTS_WINDOW_MS) {
+      since = at
+      told = 0
+    }
+    told += 1
+    if (told <= EVENTS_MAX) seen(event)
+    else count('event', 'dropped')
+  }
+}

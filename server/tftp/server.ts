@@ -97,15 +97,14 @@ export async function startTftp(address: string, port: number, deps: TftpDeps): 
     throw explain(cause, address, port)
   }
   socket.on('error', deps.failed)
-  return {
-    port: socket.address().port,
-    async close() {
-      socket.off('message', receive)
-      for (const { stop } of transfers.values()) stop.abort(SHUTDOWN)
-      await Promise.all(working)
-      await new Promise<void>(resolve => socket.close(resolve))
-    }
+  let closing: Promise<void> | null = null
+  async function close(): Promise<void> {
+    socket.off('message', receive)
+    for (const { stop } of transfers.values()) stop.abort(SHUTDOWN)
+    await Promise.all(working)
+    await new Promise<void>(resolve => socket.close(resolve))
   }
+  return { port: socket.address().port, close: () => (closing ??= close()) }
 }
 
 async function transfer(

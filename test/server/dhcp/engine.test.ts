@@ -10,7 +10,7 @@ import { bootFileFor, findFirmware } from '../../../server/dhcp/firmware.ts'
 import { encodeNested, readNested } from '../../../server/dhcp/nested.ts'
 import type { Options } from '../../../server/dhcp/options.ts'
 import { decodePacket, encodePacket, messageType, type MessageName, type Packet } from '../../../server/dhcp/packet.ts'
-import { tell } from '../../../server/dhcp/story.ts'
+import { limitEvents, tell } from '../../../server/dhcp/story.ts'
 import { type Asker, packetOf } from '../../lab/dhcp-client.ts'
 import { contextOf, hex, now, readRequests, subnet } from '../../helpers/dhcp.ts'
 
@@ -339,4 +339,16 @@ t.test('a host name is kept when it is one', async t => {
     const decision = decide(ask('request', { ...ours, requestedAddress: '10.77.0.100', hostname }), contextOf())
     t.equal(decision.lease?.hostname, want)
   }
+})
+
+t.test('a flood of boots does not flood the timeline', async t => {
+  let at = now
+  let seen = 0
+  let dropped = 0
+  const told = limitEvents({ now: () => at, seen: () => (seen += 1), count: () => (dropped += 1) })
+  for (let i = 0; i < 12_000; i++) told({ type: 'dhcp.discover', message: '' })
+  t.same([seen, dropped], [10_000, 2000])
+  at = new Date(now.getTime() + 60_000)
+  told({ type: 'dhcp.discover', message: '' })
+  t.equal(seen, 10_001)
 })

@@ -1,0 +1,211 @@
+// One transfer as traces: a file of that size, these options, these events, those effects. Then packets and names.
+
+import t from 'tap'
+import { decode, encode, normaliseName, type Packet } from '../../../server/tftp/packet.ts'
+import { type Event, open, step, type Step } from '../../../server/tftp/session.ts'
+
+const ack = (block: number): Event => ({ type: 'packet', packet: { op: 'ack', block } })
+const abort: Event = { type: 'packet', packet: { op: 'error', code: 8, message: 'User aborted the transfer' } }
+const timeout: Event = { type: 'timeout' }
+
+/** Runs the events; one word an effect, so that a row reads as a trace. Waits are left out. */
+function trace([session, effects]: Step, events: Event[]): string {
+  const words = effects.flatMap(word)
+  for (const event of events) {
+    const [next, more] = step(session, event)
+    session = next
+    words.push('|', ...more.flatMap(word))
+  }
+  return words.join(' ')
+}
+
+function word(effect: Step[1][number]): string[] {
+  if (effect.type === 'wait') return []
+  return [effect.type === 'close' ? effect.outcome : show(effect.packet)]
+}
+
+function show(packet: Packet): string {
+  if (packet.op === 'data') return `${packet.block}+${packet.bytes.length}`
+  if (packet.op === 'oack')
+    return Object.entries(packet.options)
+      .map(pair => pair.join('='))
+      .join(' ')
+  return packet.op
+}
+
+const rows: Array<[name: string, size: number, options: Record<string, string>, events: Event[], want: string]> = [
+  ['a short file is one block', 100, {}, [ack(1)], '1+100 | complete'],
+  [
+    'a file of whole blocks ends with an empty block',
+    1024,
+    {},
+    [ack(1), ack(2), ack(3)],
+    '1+512 | 2+512 | 3+0 | complete'
+  ],
+  ['an empty file is one empty block', 0, {}, [ack(1)], '1+0 | complete'],
+  [
+    'options are acknowledged before data, and cut to what we do',
+    2000,
+    { blksize: '8192', tsize: '0', windowsize: '65535' },
+    [ack(0), ack(2)],
+    'blksize=1468 tsize=2000 windowsize=32 | 1+1468 2+532 | complete'
+  ],
+  [
+    'OVMF asks for the size and leaves',
+    1,
+    { tsize: '0', blksize: '1468', windowsize: '4' },
+    [abort, ack(0)],
+    'blksize=1468 tsize=1 windowsize=4 | aborted by client |'
+  ],
+  [
+    'values out of range are left out',
+    1,
+    { blksize: '7', windowsize: '0', timeout: '3000', tsize: '-1' },
+    [ack(1)],
+    '1+1 | complete'
+  ],
+  [
+    'so are those that are no numbers',
+    1,
+    { blksize: '512.5', windowsize: '1e1', timeout: '' },
+    [ack(1)],
+    '1+1 | complete'
+  ],
+  ['a timeout is agreed to as it is', 1, { timeout: '3' }, [ack(0), ack(1)], 'timeout=3 | 1+1 | complete'],
+  ['a duplicate ACK sends nothing', 1000, {}, [ack(1), ack(1), ack(1), ack(2)], '1+512 | 2+488 | | | complete'],
+  ['an ACK of what was not sent does nothing', 1000, {}, [ack(2), ack(500), ack(0)], '1+512 | | |'],
+  [
+    'a timeout sends the same block again',
+    1000,
+    {},
+    [timeout, ack(1), timeout, ack(2)],
+    '1+512 | 1+512 | 2+488 | 2+488 | complete'
+  ],
+  [
+    'nobody there: four times one packet',
+    1000,
+    {},
+    [timeout, timeout, timeout, timeout, timeout],
+    '1+512 | 1+512 | 1+512 | 1+512 | timed out |'
+  ],
+  [
+    'somebody was there: six times',
+    1000,
+    {},
+    [ack(1), ...Array.from({ length: 6 }, () => timeout)],
+    '1+512 | 2+488 | 2+488 | 2+488 | 2+488 | 2+488 | 2+488 | timed out'
+  ],
+  [
+    'a window',
+    40,
+    { blksize: '8', windowsize: '3' },
+    [ack(0), ack(3), ack(6)],
+    'blksize=8 windowsize=3 | 1+8 2+8 3+8 | 4+8 5+8 6+0 | complete'
+  ],
+  [
+    'a gap in a window is sent again from there',
+    40,
+    { blksize: '8', windowsize: '3' },
+    [ack(0), ack(1), ack(4), ack(6)],
+    'blksize=8 windowsize=3 | 1+8 2+8 3+8 | 2+8 3+8 4+8 | 5+8 6+0 | complete'
+  ],
+  [
+    'the first of a window lost: nothing until the time is up',
+    40,
+    { blksize: '8', windowsize: '3' },
+    [ack(0), ack(0), timeout],
+    'blksize=8 windowsize=3 | 1+8 2+8 3+8 | | 1+8 2+8 3+8'
+  ],
+  [
+    'data from a client does nothing',
+    10,
+    {},
+    [{ type: 'packet', packet: { op: 'data', block: 1, bytes: Buffer.alloc(1) } }],
+    '1+10 |'
+  ]
+]
+for (const [name, size, options, events, want] of rows) {
+  t.test(name, async t => t.equal(trace(open(Buffer.alloc(size), 'octet', options), events).trim(), want))
+}
+
+t.test('block numbers wrap after 65535', async t => {
+  let [session, effects] = open(Buffer.alloc(8 * 65537), 'octet', { blksize: '8' })
+  for (let block = 0; block < 65536; block++) [session, effects] = step(session, ack(block & 0xffff))
+  t.match(effects[0], { type: 'send', packet: { op: 'data', block: 0 } })
+  ;[session, effects] = step(session, ack(0))
+  t.match(effects[0], { type: 'send', packet: { op: 'data', block: 1 } })
+})
+
+t.test('netascii', async t => {
+  const [session] = open(Buffer.from('a\nb\rc\r\nd'), 'netascii', {})
+  t.equal(session.file.toString(), 'a\r\nb\r\0c\r\0\r\nd')
+})
+
+const packets: Array<[bytes: string, packet: Packet]> = [
+  ['\0\u0001a\0octet\0', { op: 'rrq', filename: 'a', mode: 'octet', options: {} }],
+  ['\0\u0001a\0NetASCII\0', { op: 'rrq', filename: 'a', mode: 'netascii', options: {} }],
+  ['\0\u0001a\0OCTET\0BlkSize\x0099\0', { op: 'rrq', filename: 'a', mode: 'octet', options: { blksize: '99' } }],
+  [
+    '\0\u0001a\0octet\0__proto__\x001\0constructor\x002\0',
+    {
+      op: 'rrq',
+      filename: 'a',
+      mode: 'octet',
+      options: Object.fromEntries([
+        ['__proto__', '1'],
+        ['constructor', '2']
+      ])
+    }
+  ],
+  ['\0\u0002a\0octet\0', { op: 'wrq', filename: 'a' }],
+  ['\0\u0004\u0001\u0002', { op: 'ack', block: 258 }],
+  ['\0\u0005\0\u0008stop\0', { op: 'error', code: 8, message: 'stop' }]
+]
+for (const [bytes, packet] of packets) {
+  t.test(`reads ${JSON.stringify(bytes)}`, async t => {
+    const read = decode(Buffer.from(bytes, 'latin1'))!
+    t.same(JSON.stringify(read), JSON.stringify(packet))
+    t.same(decode(encode(read)), read)
+  })
+}
+for (const bytes of [
+  '',
+  '\0',
+  '\0\u0001',
+  '\0\u0001a',
+  '\0\u0001a\0',
+  '\0\u0001a\0mail\0',
+  '\0\u0001\0octet\0',
+  '\0\u0007ab',
+  `\0\u0001${'a'.repeat(2000)}\0octet\0`
+]) {
+  t.equal(decode(Buffer.from(bytes, 'latin1')), null, `no packet: ${JSON.stringify(bytes.slice(0, 20))}`)
+}
+
+const names: Array<[asked: string, name: string | null]> = [
+  ['ipxe.efi', 'ipxe.efi'],
+  ['/ipxe.efi', 'ipxe.efi'],
+  ['//grubx64.efi', 'grubx64.efi'],
+  ['/sb//grubx64.efi', 'sb/grubx64.efi'],
+  ['./grub/./grub.cfg', 'grub/grub.cfg'],
+  ...[
+    '',
+    '/',
+    '.',
+    '..',
+    '../x',
+    'a/../b',
+    '/..',
+    '...',
+    '....//x',
+    'a\\b',
+    '..\\x',
+    '%2e%2e/x',
+    'C:x',
+    'a\nb',
+    'a b',
+    'ä',
+    'x'.repeat(256)
+  ].map((asked): [string, null] => [asked, null])
+]
+for (const [asked, name] of names) t.equal(normaliseName(asked), name, `name ${JSON.stringify(asked.slice(0, 30))}`)
