@@ -163,3 +163,8 @@ export function fakeAuthority(): Authority {
   }
   return { caPem: 'authority\n', issueServer: issue, issueBoot: issue, issueMachine: issue }
 }
+
+export function nodeView(name: string, version: string): NodeView {
+  const quiet = { asked: null, state: 'ready', reason: null, next: null, unschedulable: false }
+  return { name, machine: null, ready: true, version, ...quiet }
+}
