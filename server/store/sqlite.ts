@@ -2,7 +2,7 @@
 // the disk can do to us (full, read-only, damaged) into faults that say what to do. One connection a process:
 // kysely queues on it, so a transaction must use its own handle and never the outer one.
 
-import { mkdirSync, openSync, closeSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { type Dialect, SqliteDialect } from 'kysely'
@@ -66,11 +66,18 @@ function open(file: string): DatabaseSync {
 /** SQLite would create the file with the process's umask, and its -wal and -shm take over the mode of the file. */
 function touch(file: string): void {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(file))
     closeSync(openSync(file, 'a', 0o600))
   } catch (error) {
     throw new Fault('unavailable', `cannot write ${file} (${codeOf(error)}): ${remedyOf(error)}`, { cause: error })
   }
+}
+
+/** Not mkdir's own `recursive`: where the file system answers ENOENT for ever (/proc), Node 26 never returns. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) makeFolder(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
 }
 
 /** A half-written or half-restored file opens well and fails later, in the middle of a boot: look now. */
