@@ -47,7 +47,15 @@ export function MachineList(props: Props): ComponentChild {
           h(
             'table',
             null,
-            h('thead', null, h('tr', null, ...columns.map(name => h('th', { scope: 'col' }, name)))),
+            h(
+              'thead',
+              null,
+              h(
+                'tr',
+                null,
+                ...columns.map(name => h('th', { scope: 'col', class: name === 'What next' ? 'next' : '' }, name))
+              )
+            ),
             h('tbody', null, ...sorted.map(machine => h(Row, { ...props, machine, key: machine.id })))
           )
         )
