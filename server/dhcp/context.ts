@@ -20,7 +20,7 @@ export interface Interface {
   readonly address: string
   readonly netmask: string
   readonly loopback: boolean
-  /** The index that the kernel gives it; null when it has no IPv6. */
+  /** The index that the kernel gives it; null when that is unknown. */
   readonly scope: number | null
 }
 

@@ -4,6 +4,7 @@
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { Fault } from '../core/fault.ts'
 import type { Interface } from './context.ts'
@@ -17,8 +18,13 @@ export function readInterface(name: string): Interface {
     const what = all[name] === undefined ? `no interface ${name} that is up` : `interface ${name} has no IPv4 address`
     throw new Fault('not_found', `${what}: give it one, or name another (${names.join(', ')}) under interfaces`)
   }
-  const scope = all[name]?.find(({ family }) => family === 'IPv6')?.scopeid ?? null
-  return { name, address: found.address, netmask: found.netmask, loopback: found.internal, scope }
+  return { name, address: found.address, netmask: found.netmask, loopback: found.internal, scope: findScope(name) }
+}
+
+/** The kernel's number of the interface; null on a system that does not tell. An address may not tell it yet either. */
+function findScope(name: string): number | null {
+  const path = `/sys/class/net/${name}/ifindex`
+  return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null
 }
 
 /** All names, for a configuration that is to be written. */

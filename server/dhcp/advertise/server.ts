@@ -21,7 +21,7 @@ const silent: Advertiser = { wake() {}, close() {} }
 /** The loopback has no firmware on it, and so no need. */
 export async function startAdvertiser(own: Interface, { log }: { readonly log: Log }): Promise<Advertiser> {
   if (own.loopback) return silent
-  const opened = own.scope === null ? { why: 'the interface has no IPv6' } : await openAdvertisements(own.scope)
+  const opened = own.scope === null ? { why: 'its number is unknown' } : await openAdvertisements(own.scope)
   if ('why' in opened) {
     log.warn('dhcp.no-advertisements', { interface: own.name, why: opened.why, effect: 'iPXE waits 16 s longer' })
     return silent
