@@ -45,8 +45,19 @@ export interface ClusterPort {
   readonly nodes: () => readonly NodeView[]
   readonly setVersion: (node: string, version: string) => Promise<void>
   readonly deleteNode: (node: string) => Promise<void>
+  readonly upgradeFacts: (node: string) => UpgradeFacts
   /** Whether the API server answers: ok, or why not. null when no cluster is known yet. */
   readonly status: () => { ok: boolean; reason: string } | null
+}
+
+/** What a decision about a slot needs to know of the cluster (upgrade/slot.ts). */
+export interface UpgradeFacts {
+  /** The mirrored label on this node; null when nothing was accepted for it. */
+  readonly accepted: string | null
+  /** The API server's version, as it says. */
+  readonly apiServer: string | null
+  /** Control plane nodes that have yet to reach a version they were asked for. */
+  readonly controlPlanePending: readonly string[]
 }
 
 /** One function a metric, so that a name is written in one place (metrics.ts). */

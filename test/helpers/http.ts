@@ -106,6 +106,7 @@ function fakeCluster(nodesSeen: NodeView[], asked: string[]): HttpDeps['cluster'
     handover: async (machine, kubeconfig) => void asked.push(`handover ${machine.id} ${kubeconfig.length}`),
     nodes: () => nodesSeen,
     setVersion: async (node, version) => void asked.push(`version ${node} ${version}`),
+    upgradeFacts: () => ({ accepted: 'v1.36.3', apiServer: 'v1.36.3', controlPlanePending: [] }),
     deleteNode: async node => void asked.push(`delete ${node}`),
     status: () => ({ ok: true, reason: '' })
   }
