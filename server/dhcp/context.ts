@@ -53,8 +53,8 @@ export function openSubnets(configs: readonly SubnetConfig[], server: string, le
 }
 
 /**
- * The subnet of a relayed packet is the relay's (RFC 2131 §4.3.1); of any other that of our interface: the one that holds
- * our address, else one inside the interface's network, as the pools of the loopback are.
+ * The subnet of a relayed packet is the relay's (RFC 2131 §4.3.1); of any other that of our interface: the one that
+ * holds our address, else one inside the interface's network, as the pools of the loopback are.
  */
 export function findSubnet(subnets: readonly Subnet[], own: Interface, relay: string): Subnet | null {
   if (relay !== NO_ADDRESS) return subnets.find(({ network }) => contains(network, relay)) ?? null

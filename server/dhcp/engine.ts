@@ -95,7 +95,8 @@ function requested(request: Packet, firmware: Firmware | null, subnet: Subnet, c
     return grant(requestedAddress) // selecting
   }
   if (using !== NO_ADDRESS) {
-    return usable(subnet, using) ? grant(using) : nak(request, context, `${using} is not in this network`) // renewing, rebinding
+    // Renewing or rebinding.
+    return usable(subnet, using) ? grant(using) : nak(request, context, `${using} is not in this network`)
   }
   if (requestedAddress === undefined) return nak(request, context, 'the request names no address')
   // INIT-REBOOT: a machine that moved here is told at once; one we know nothing of may belong to another server.

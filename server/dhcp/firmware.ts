@@ -2,8 +2,8 @@
 // IANA list), 77 (user class) and 175 (iPXE's features).
 //
 //   firmware            ─► our iPXE, by TFTP (PXE) or HTTP (HTTP boot)
-//   an iPXE without TLS ─► our iPXE, by TFTP: the 2019 one in QEMU and in many network cards announces the same user class
-//                          as ours and is else told apart by nothing, so "it is iPXE" alone would loop or run an old one
+//   an iPXE without TLS ─► our iPXE, by TFTP: the one of 2019 in QEMU and network cards announces the same user class as
+//                          ours and nothing else tells them apart, so "it is iPXE" alone would loop or run the old one
 //   a recent iPXE       ─► the boot script
 
 import { ipxeFeature, readNested, userClasses } from './nested.ts'
@@ -25,7 +25,7 @@ export type BootFile =
   | { readonly by: 'script'; readonly file: string }
   | { readonly by: 'none'; readonly reason: string }
 
-// RFC 4578 §2.1 numbers x86-64 as 9 and the IANA list as 7 (an erratum swapped them); firmware of both readings exists.
+// RFC 4578 §2.1 numbers x86-64 as 9 and the IANA list as 7 (an erratum swapped them); both readings exist.
 const platforms: Readonly<Record<number, Platform>> = {
   0: 'bios',
   7: 'uefi-x86_64',

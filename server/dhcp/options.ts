@@ -52,7 +52,7 @@ const rows = Object.entries(table) as unknown as ReadonlyArray<[name: OptionName
 const PAD = 0
 const END = 255
 
-/** The raw values of one or more areas by code, joined over the areas (RFC 3396 §7: options, then `file`, then `sname`). */
+/** The raw values of one or more areas by code, joined over the areas (RFC 3396 §7: options, `file`, `sname`). */
 export function readOptions(areas: readonly Buffer[]): Map<number, Buffer> {
   const pieces = new Map<number, Buffer[]>()
   for (const area of areas) {
@@ -86,7 +86,7 @@ export function encodeOptions(options: Options): Buffer {
   return Buffer.concat([...parts, Buffer.of(END)])
 }
 
-/** Walks one area, which may also be the inside of an option (43, 175). Ends at the end mark, or where the area ends. */
+/** Walks one area, which may also be the inside of an option (43, 175), to its end mark or its end. */
 export function* entries(area: Buffer): Generator<[code: number, value: Buffer]> {
   for (let at = 0; at < area.length;) {
     const code = area.readUInt8(at)

@@ -86,7 +86,7 @@ export function decodePacket(bytes: Buffer): Packet {
   }
 }
 
-/** Writes a message, padded to BOOTP's size. A server name or boot file that does not fit its field is left out of it. */
+/** Writes a message, padded to BOOTP's size. A server name or boot file too long for its field is left out of it. */
 export function encodePacket(packet: Packet): Buffer {
   const header = Buffer.alloc(HEADER)
   header[0] = packet.op === 'request' ? 1 : 2

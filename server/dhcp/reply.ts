@@ -58,7 +58,8 @@ export function nak(request: Packet, context: Context, reason: string): Reply {
   const packet: Packet = {
     ...header(request),
     clientAddress: NO_ADDRESS,
-    broadcast: request.broadcast || relayed, // RFC 2131 §4.3.2: the client's address is wrong, so the relay must broadcast
+    // The client's address is wrong, so the relay must broadcast (RFC 2131 §4.3.2).
+    broadcast: request.broadcast || relayed,
     options: { messageType: messageType.nak, serverId: context.server, message: reason, ...echoed(request) }
   }
   const to = relayed ? toRelay(request, context) : broadcast
@@ -67,8 +68,8 @@ export function nak(request: Packet, context: Context, reason: string): Reply {
 
 /**
  * Boot file only. Discovery control 8 in option 43 tells PXE to take the file named here and look for no boot server
- * (PXE 2.1 §2.2.3); option 60 alone makes OVMF take the answer for a boot server's and hang (seen). On 4011 the answer goes to
- * the port that asked: OVMF asks from 4011, iPXE from 68 (seen), and iPXE's boot item is given back to it.
+ * (PXE 2.1 §2.2.3); option 60 alone makes OVMF take the answer for a boot server's and hang (seen). On 4011 the answer goes
+ * to the port that asked: OVMF asks from 4011, iPXE from 68 (seen), and iPXE's boot item is given back to it.
  */
 export function proxyReply(request: Packet, type: 'offer' | 'ack', firmware: Firmware, context: Context): Reply {
   const boot = bootFileFor(firmware, context.bootUrl)
@@ -176,7 +177,7 @@ function header(request: Packet): Packet {
 const broadcast: Destination = { kind: 'broadcast' }
 
 /**
- * RFC 2131 §4.1. A client that does not use its address yet gets a broadcast: all take it, whatever their flag says (seen).
+ * RFC 2131 §4.1. A client that does not use its address yet gets a broadcast: all take it, whatever their flag (seen).
  * `using` is the address it was checked to have: no other is sent to, whatever the packet names.
  */
 function destination(request: Packet, context: Context, using: string | null): Destination {

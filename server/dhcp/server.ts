@@ -1,6 +1,6 @@
 // The DHCP server of one interface: sockets in, decisions out. A lease is taken up in the index when it is decided, and
-// committed to the store before its ACK leaves; when that fails nothing is sent, and the client asks again. Any bytes are
-// survived: what is no message is counted and dropped.
+// committed to the store before its ACK leaves; when that fails nothing is sent, and the client asks again. Any bytes
+// are survived: what is no message is counted and dropped.
 
 import type { RemoteInfo } from 'node:dgram'
 import type { NewEvent } from '../contract/event.ts'
@@ -50,7 +50,7 @@ export interface DhcpServer {
 
 /** Answers that wait for the store at once; beyond that clients ask again, as they do for a lost packet. */
 const WAITING_MAX = 4096
-/** Starts on one interface. Throws a Fault when a port is taken or forbidden, or the subnets do not fit the interface. */
+/** Starts on one interface. Throws a Fault when a port is taken or forbidden, or no subnet fits the interface. */
 export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<DhcpServer> {
   const own = options.interface
   const authoritative = options.mode === 'authoritative'

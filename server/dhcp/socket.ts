@@ -1,6 +1,6 @@
 // The sockets of one interface, and what the system knows of it. Node offers neither SO_BINDTODEVICE nor IP_PKTINFO, so
-// there are two on the server's port: one on every address, since only that hears broadcasts, and one on the interface's
-// own address, which hears unicast and through which all is sent: so bound, a limited broadcast leaves by that interface.
+// there are two on the server's port: one on every address, since only that hears broadcasts, and one on the address
+// of the interface, which hears unicast and sends everything: so bound, a limited broadcast leaves by that interface.
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'

@@ -118,7 +118,7 @@ function close(session: Session, outcome: Outcome): Step {
   return [{ ...session, state: 'closed' }, [{ type: 'close', outcome }]]
 }
 
-/** What is agreed to. A value out of range is left out, not refused: the client then goes on without it (RFC 2347 §4). */
+/** What is agreed to. A value out of range is left out, not refused: the client goes on without it (RFC 2347 §4). */
 function negotiate(file: Buffer, requested: Options): Options {
   const agreed: Record<string, string> = {}
   const blockSize = whole(requested.blksize, 8, 65464) // RFC 2348

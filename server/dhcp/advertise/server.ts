@@ -1,6 +1,6 @@
 // Router advertisements for iPXE, which opens IPv6 beside DHCP and waits 16 seconds for one (measured: 18.7 s from
 // power-on to the script without, 2.4 s with). They are sent each second for a while after an iPXE has asked for an
-// address, and say nothing: router lifetime 0 means "I am no default router" (RFC 4861 §4.2), so no host takes anything.
+// address, and say nothing: router lifetime 0 means "I am no default router" (RFC 4861 §4.2), so no host takes any.
 // Needs node:ffi and CAP_NET_RAW; without them boots only take longer, and the log says so once.
 
 import type { Log } from '../../log.ts'

@@ -183,11 +183,11 @@ t.test('any bytes are decoded or refused, and what is decoded is answered or not
 
 function mutated(sample: Buffer, random: () => number): Buffer {
   const bytes = Buffer.from(sample)
-  const any = (limit: number): number => Math.floor(random() * limit)
-  if (random() < 0.1) return Buffer.from(Array.from({ length: any(600) }, () => any(256)))
-  for (let times = any(6); times > 0; times--)
-    bytes[random() < 0.7 ? 240 + any(bytes.length - 240) : any(bytes.length)] = any(256)
-  return random() < 0.2 ? bytes.subarray(0, any(bytes.length)) : bytes
+  const below = (limit: number): number => Math.floor(random() * limit)
+  if (random() < 0.1) return Buffer.from(Array.from({ length: below(600) }, () => below(256)))
+  for (let times = below(6); times > 0; times--)
+    bytes[random() < 0.7 ? 240 + below(bytes.length - 240) : below(bytes.length)] = below(256)
+  return random() < 0.2 ? bytes.subarray(0, below(bytes.length)) : bytes
 }
 
 function changed(bytes: Buffer, at: number, value: number): Buffer {
