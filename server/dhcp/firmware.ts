@@ -2,8 +2,8 @@
 // IANA list), 77 (user class) and 175 (iPXE's features).
 //
 //   firmware            ─► our iPXE, by TFTP (PXE) or HTTP (HTTP boot)
-//   an iPXE without TLS ─► our iPXE, by TFTP: the one of 2019 in QEMU and network cards announces the same user class as
-//                          ours and nothing else tells them apart, so "it is iPXE" alone would loop or run the old one
+//   an iPXE without TLS ─► our iPXE, by TFTP: the one of 2019 in QEMU and network cards announces the same user class
+//                          as ours; nothing else tells them apart, and "it is iPXE" alone loops or runs the old one
 //   a recent iPXE       ─► the boot script
 
 import { ipxeFeature, readNested, userClasses } from './nested.ts'

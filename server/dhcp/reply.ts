@@ -68,8 +68,8 @@ export function nak(request: Packet, context: Context, reason: string): Reply {
 
 /**
  * Boot file only. Discovery control 8 in option 43 tells PXE to take the file named here and look for no boot server
- * (PXE 2.1 §2.2.3); option 60 alone makes OVMF take the answer for a boot server's and hang (seen). On 4011 the answer goes
- * to the port that asked: OVMF asks from 4011, iPXE from 68 (seen), and iPXE's boot item is given back to it.
+ * (PXE 2.1 §2.2.3); option 60 alone makes OVMF take the answer for a boot server's and hang (seen). On 4011 the answer
+ * goes to the port that asked: OVMF asks from 4011, iPXE from 68 (seen), and iPXE's boot item is given back to it.
  */
 export function proxyReply(request: Packet, type: 'offer' | 'ack', firmware: Firmware, context: Context): Reply {
   const boot = bootFileFor(firmware, context.bootUrl)

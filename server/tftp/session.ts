@@ -34,7 +34,8 @@ export type Effect =
   | { readonly type: 'wait'; readonly ms: number }
   | { readonly type: 'close'; readonly outcome: Outcome }
 
-export type Outcome = 'complete' | 'timed out' | 'aborted by client'
+/** `size asked`: OVMF opens each file twice, and aborts the first time once it knows the size. */
+export type Outcome = 'complete' | 'size asked' | 'timed out' | 'aborted by client'
 export type Step = readonly [Session, readonly Effect[]]
 
 const BLOCK_SIZE = 512
@@ -77,7 +78,10 @@ export function step(session: Session, event: Event): Step {
       : transmit({ ...session, attempt: session.attempt + 1 })
   }
   const { packet } = event
-  if (packet.op === 'error') return close(session, 'aborted by client')
+  if (packet.op === 'error') {
+    const probe = session.state === 'options' && session.options.tsize !== undefined
+    return close(session, probe ? 'size asked' : 'aborted by client')
+  }
   return packet.op === 'ack' ? acknowledge(session, packet.block) : [session, []]
 }
 

@@ -10,7 +10,7 @@ import { seeded } from '../helpers/random.ts'
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 2000 }, (_, seed) => seed)
 
 t.test(`${seeds.length} bad networks`, async t => {
-  const outcomes: Record<Outcome, number> = { complete: 0, 'timed out': 0, 'aborted by client': 0 }
+  const outcomes: Record<Outcome, number> = { complete: 0, 'size asked': 0, 'timed out': 0, 'aborted by client': 0 }
   for (const seed of seeds) {
     const { outcome, file, received, sent, sentUnproven } = simulate(seed)
     outcomes[outcome] += 1

@@ -55,7 +55,7 @@ const rows: Array<[name: string, size: number, options: Record<string, string>, 
     1,
     { tsize: '0', blksize: '1468', windowsize: '4' },
     [abort, ack(0)],
-    'blksize=1468 tsize=1 windowsize=4 | aborted by client |'
+    'blksize=1468 tsize=1 windowsize=4 | size asked |'
   ],
   [
     'values out of range are left out',
