@@ -22,6 +22,8 @@ export const annotation = {
   since: 'slipway.dev/since',
   next: 'slipway.dev/next',
   slot: 'slipway.dev/slot',
+  /** The server's answer to an intent that it did not accept: waiting or refused, and why. */
+  answer: 'slipway.dev/answer',
   hardwareLabels: 'slipway.dev/hardware-labels',
   /** Set by the agent with its own cordon, so that it undoes only that one. */
   cordonedBy: 'slipway.dev/cordoned-by'

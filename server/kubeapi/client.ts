@@ -51,6 +51,8 @@ export interface KubeClient {
     path: string,
     options: { query?: Query; headerTimeoutMs?: number; signal: AbortSignal }
   ): Promise<IncomingMessage>
+  /** What the next request would use. */
+  credentials(): Promise<Credentials>
   /** Ends every connection. */
   close(): void
 }
@@ -96,6 +98,7 @@ export function createKubeClient(source: CredentialSource): KubeClient {
         clearTimeout(timer)
       }
     },
+    credentials: source,
     close: () => connection.close()
   }
 }
