@@ -29,15 +29,22 @@ declare module 'fastify' {
   interface FastifyRequest {
     caller: Caller
   }
+  interface FastifyInstance {
+    /** Every route as METHOD url access: for the test that tries each with everybody. */
+    accessTable?: readonly string[]
+  }
 }
 
 export const SESSION_COOKIE = 'slipway-session'
 const rank: Record<AccessRole, number> = { viewer: 1, operator: 2, admin: 3 }
 
 export function addAccess(app: App, deps: HttpDeps): void {
+  const table: string[] = []
+  app.decorate('accessTable', table)
   app.decorateRequest('caller')
   app.addHook('onRoute', ({ method, url, config }) => {
     if (config?.access === undefined) throw new TypeError(`${String(method)} ${url} does not say who may call it`)
+    table.push(`${String(method)} ${url} ${config.access}`)
   })
   app.addHook('onRequest', async request => {
     request.caller = await admit(deps, request, request.routeOptions.config?.access ?? 'public')
