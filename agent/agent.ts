@@ -45,7 +45,9 @@ export interface Agent {
 }
 
 /** With nothing to do, and before the server has said how often to ask. */
-const idleMs = 10_000
+const idleSeconds = 10
+/** A kubelet that was just started registers its Node within seconds. */
+const unknownMs = 3_000
 
 interface Memory {
   desired: Desired | null
@@ -105,7 +107,7 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     if (step === null) {
       memory.waiting = ''
       await report(facts, signal)
-      return memory.desired === null ? idleMs : memory.desired.pollSeconds * 1000
+      return facts.observed.kubelet === 'unknown' ? unknownMs : (memory.desired?.pollSeconds ?? idleSeconds) * 1000
     }
     return perform(step, facts, api, signal)
   }

@@ -155,7 +155,7 @@ async function each<T>(folder: string, wanted: RegExp, look: (path: string) => P
 }
 
 async function names(folder: string): Promise<readonly string[]> {
-  return (await readdir(folder).catch(() => [])).toSorted()
+  return (await readdir(folder).catch((): string[] => [])).toSorted((a, b) => (a < b ? -1 : 1))
 }
 
 async function read(path: string): Promise<string | null> {

@@ -37,6 +37,7 @@ export interface World {
 export interface ServerState {
   role: 'worker' | 'control-plane'
   version: string
+  pollSeconds: number
   /** Why nobody may join now; null: may. */
   closed: string | null
   slot: 'free' | 'held' | 'taken'
@@ -58,6 +59,7 @@ export function createWorld(root: string): World {
   const server: ServerState = {
     role: 'worker',
     version: 'v1.35.4',
+    pollSeconds: 30,
     closed: null,
     slot: 'free',
     returned: [],
@@ -91,7 +93,7 @@ export const config = {
   runtime: 'containerd' as const
 }
 
-export const authority = createAuthority('test', noon)
+export const authority = createAuthority('test authority', noon)
 
 /** A new agent process over the same machine. `files` may be one that breaks. */
 export async function startAgent(world: World, files = world.files, run = machineOf(world)): Promise<Agent> {
@@ -126,7 +128,7 @@ export async function settle(world: World, agent: Agent, goal: () => boolean, ti
 export class Crash extends Error {}
 
 /** What goes on without the agent: pods end, the kubelet renews its lease and says what it is. */
-function live(world: World): void {
+export function live(world: World): void {
   const { cluster, root } = world
   cluster.pods = cluster.pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   const running = versionOfProcess(root)
@@ -144,7 +146,16 @@ function live(world: World): void {
 
 function versionOfProcess(root: string): string | null {
   const path = join(root, 'proc/77/exe')
-  return existsSync(path) ? readFileSync(path, 'utf8') : null
+  return existsSync(path) ? versionIn(readFileSync(path, 'utf8')) : null
+}
+
+/** A kubelet's binary, and the extension image that holds it: a script that says its version. */
+function imageOf(version: string): Buffer {
+  return Buffer.from(`#!/bin/sh\necho Kubernetes ${version}\n`)
+}
+
+function versionIn(image: string): string | null {
+  return /Kubernetes (v\S+)/.exec(image)?.[1] ?? null
 }
 
 function put(root: string, path: string, text: string): void {
@@ -152,7 +163,7 @@ function put(root: string, path: string, text: string): void {
   writeFileSync(join(root, path), text)
 }
 
-/** The programs of the machine. A kubelet binary is a text that holds its version. */
+/** The programs of the machine. */
 export function machineOf(world: World): Run {
   const { root, log, failing, cluster, server } = world
   const ok = (stdout = ''): Ran => ({ exitCode: 0, stdout, stderr: '' })
@@ -165,7 +176,7 @@ export function machineOf(world: World): Run {
       return { exitCode: 1, stdout: '', stderr: 'it does not work' }
     }
     if (args[0] === '--version') {
-      const version = existsSync(file) ? readFileSync(file, 'utf8') : null
+      const version = existsSync(file) ? versionIn(readFileSync(file, 'utf8')) : null
       return version === null ? { exitCode: null, stdout: '', stderr: 'ENOENT' } : ok(`Kubernetes ${version}\n`)
     }
     switch (command) {
@@ -222,10 +233,9 @@ function enterCluster({ root, cluster }: World): void {
 export function serverOf(world: World): Client {
   const { server, log } = world
   const reply = (status: number, body: object = {}): Reply => ({ status, body, retryAfterSeconds: null })
-  const images = (version: string) => Buffer.from(version)
   const routes: Record<string, (body: Record<string, unknown>) => Reply> = {
     'GET /desired': () =>
-      reply(200, { node: { name: 'n1', role: server.role, version: server.version }, pollSeconds: 30 }),
+      reply(200, { node: { name: 'n1', role: server.role, version: server.version }, pollSeconds: server.pollSeconds }),
     'POST /join': () => {
       if (server.closed !== null) return reply(503, { title: 'not yet', detail: server.closed })
       if (server.role === 'control-plane') return reply(200, { action: 'init', config: 'init' })
@@ -265,14 +275,14 @@ export function serverOf(world: World): Client {
     if (!/BEGIN CERTIFICATE/.test(credentials.certificatePem)) return reply(401)
     const version = /^GET \/extensions\/(.+)$/.exec(route)?.[1]
     if (version !== undefined) {
-      const image = images(version)
+      const image = imageOf(version)
       const sha256 = createHash('sha256').update(image).digest('hex')
       return reply(200, { version, url: `http://x/${version}`, size: image.length, sha256 })
     }
     return routes[route]!((body ?? {}) as Record<string, unknown>)
   }
   const download: Client['download'] = async function* (url) {
-    yield images(url.split('/').at(-1)!)
+    yield imageOf(url.split('/').at(-1)!)
   }
   return { send, download, close: () => {} }
 }
@@ -282,7 +292,7 @@ function enrolled({ clock }: World, { csr }: { csr: string }): object {
   return { certificate, ca: authority.caPem, machine: { id: 'm-1', name: 'n1' }, renewBeforeSeconds: 86_400 }
 }
 
-function nodeApiOf({ cluster, log, clock }: World, name: string): NodeApi {
+export function nodeApiOf({ cluster, log, clock }: World, name: string): NodeApi {
   return {
     find: async () => (cluster.node?.metadata.name === name ? structuredClone(cluster.node) : null),
     patch: async patch => {
@@ -313,7 +323,7 @@ function nodeApiOf({ cluster, log, clock }: World, name: string): NodeApi {
   }
 }
 
-function applyPatch(cluster: ClusterState, { metadata = {}, spec }: NodePatch): void {
+export function applyPatch(cluster: ClusterState, { metadata = {}, spec }: NodePatch): void {
   const node = structuredClone(cluster.node)!
   for (const kind of ['labels', 'annotations'] as const) {
     for (const [key, value] of Object.entries(metadata[kind] ?? {})) {
