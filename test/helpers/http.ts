@@ -29,6 +29,9 @@ export interface World extends HttpDeps {
   readonly clock: { now: Date }
   readonly nodesSeen: NodeView[]
   readonly asked: string[]
+  /** Where the planes are; tests that listen say so here. */
+  readonly places: { boot: string; control: string }
+  readonly services: { tftp: number | null; dhcp: { server: number; client: number } | null }
   /** Lines of the log at warn and above: a test that wants none says so. */
   readonly logged: Array<{ event: string; fields: object }>
   /** Authorization headers. */
@@ -46,6 +49,7 @@ export async function createWorld(t: Test, authority: Authority, page: Page = no
   const now = () => clock.now
   const nodesSeen: NodeView[] = []
   const asked: string[] = []
+  const places = { boot: 'http://192.0.2.1:8080', control: 'https://192.0.2.1:8443' }
   const logged: World['logged'] = []
   const keep = (event: string, fields: object = {}) => void logged.push({ event, fields })
   const log: Log = { debug() {}, info() {}, warn: keep, error: keep }
@@ -62,14 +66,15 @@ export async function createWorld(t: Test, authority: Authority, page: Page = no
     authority,
     randomBytes,
     bus: createBus(),
-    urls: { boot: () => 'http://192.0.2.1:8080', control: () => 'https://192.0.2.1:8443' },
+    urls: { boot: () => places.boot, control: () => places.control },
+    places,
     artifacts: openFiles(data),
     cluster: fakeCluster(nodesSeen, asked),
     count: metrics.counts,
     metrics,
     logins: createLogins(randomBytes, now),
     page,
-    services: { tftp: 6969, dhcp: null },
+    services: { tftp: null, dhcp: null },
     tokens: { viewer: 'Bearer viewer-token', operator: 'Bearer operator-token', admin: 'Bearer admin-token' }
   }
   for (const role of ['viewer', 'operator', 'admin'] as const) {
