@@ -23,6 +23,7 @@ import { createMetrics } from './metrics.ts'
 import { type Authority, openAuthority } from './pki/authority.ts'
 import { digest, newSecret } from './provision/ids.ts'
 import { failLateBoots } from './provision/late.ts'
+import { nodeReady } from './provision/machines.ts'
 import { openDatabase } from './store/database.ts'
 import { pruneEvents } from './store/events.ts'
 import { findLeaseHolder, listLeases, saveLease } from './store/leases.ts'
@@ -79,7 +80,12 @@ async function start(
   const recorder: Recorder = { db, now, bus: createBus() }
   const metrics = createMetrics(db)
   const logins = createLogins(randomBytes, now)
-  const cluster = await openCluster(config, { ...recorder, log })
+  const cluster = await openCluster(config, {
+    ...recorder,
+    log,
+    randomBytes,
+    nodeReady: (node, version) => nodeReady(recorder, node, version)
+  })
   opened.defer(() => cluster.close())
   const urls = {
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
