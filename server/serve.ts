@@ -2,36 +2,33 @@
 // when a later part cannot start: a server runs whole or not at all.
 
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
 import type { Config } from './config.ts'
-import type { NewEvent } from './contract/event.ts'
 import { Fault } from './core/fault.ts'
-import { adminToken, findText, openBootPrograms, prepareData, removeRunFile, writeRunFile } from './data/files.ts'
-import type { Interface } from './dhcp/context.ts'
-import { startDhcp } from './dhcp/server.ts'
+import { adminToken, prepareData, removeRunFile, writeRunFile } from './data/files.ts'
 import { readInterface } from './dhcp/socket.ts'
 import { buildBootApp } from './http/boot-app.ts'
 import { buildControlApp } from './http/control-app.ts'
-import type { App, HttpDeps, TlsOptions } from './http/deps.ts'
+import type { App, HttpDeps } from './http/deps.ts'
 import { openFiles } from './http/files.ts'
 import { createLogins } from './http/logins.ts'
+import { renewedIdentity, serverIdentity } from './identity.ts'
 import { openCluster } from './kube/cluster.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { type Authority, openAuthority } from './pki/authority.ts'
+import { openAuthority } from './pki/authority.ts'
 import { digest, newSecret } from './provision/ids.ts'
 import { failLateBoots } from './provision/late.ts'
 import { nodeReady } from './provision/machines.ts'
 import { openDatabase } from './store/database.ts'
 import { pruneEvents } from './store/events.ts'
-import { findLeaseHolder, listLeases, saveLease } from './store/leases.ts'
 import type { Db } from './store/schema.ts'
 import { createToken, findTokenByHash } from './store/tokens.ts'
-import { startTftp } from './tftp/server.ts'
-import { createBus, type Recorder, recordEvent } from './timeline.ts'
+import { createBus, type Recorder } from './timeline.ts'
 import { buildPage } from './web/build.ts'
+import { startWire } from './wire.ts'
 
 export interface ServeOptions {
   readonly log: Log
@@ -80,12 +77,8 @@ async function start(
   const recorder: Recorder = { db, now, bus: createBus() }
   const metrics = createMetrics(db)
   const logins = createLogins(randomBytes, now)
-  const cluster = await openCluster(config, {
-    ...recorder,
-    log,
-    randomBytes,
-    nodeReady: (node, version) => nodeReady(recorder, node, version)
-  })
+  const ready = (node: string, version: string | null) => nodeReady(recorder, node, version)
+  const cluster = await openCluster(config, { ...recorder, log, randomBytes, nodeReady: ready })
   opened.defer(() => cluster.close())
   const urls = {
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
@@ -109,66 +102,27 @@ async function start(
     }
   }
 
-  await listen(await buildControlApp(deps, await identity(config, authority, own, now())), opened, {
-    host: own.loopback ? own.address : '0.0.0.0',
-    port: config.control.port,
-    key: 'control.port'
-  })
+  let tls = await serverIdentity(config, authority, own.address, now())
+  const control = await buildControlApp(deps, tls)
+  const host = own.loopback ? own.address : '0.0.0.0'
+  await listen(control, opened, { host, port: config.control.port, key: 'control.port' })
+  const renew = (): void => {
+    const renewed = renewedIdentity(config, authority, own.address, tls, now())
+    if (renewed === null) return
+    tls = renewed
+    ;(control.server as unknown as TlsServer).setSecureContext(tls)
+    log.info('certificate.renewed')
+  }
   const page = options.page === undefined ? null : await listenPage(deps, options.page, opened)
   await listen(await buildBootApp(deps), opened, { host: own.address, port: config.boot.port, key: 'boot.port' })
   await startWire(config, own, urls.boot(own.address), { recorder, log, metrics }, opened)
-  sweep(recorder, log, opened)
+  sweep(recorder, renew, log, opened)
 
   const running = { boot: urls.boot(own.address), control: urls.control(own.address), page }
   await writeRunFile(config.data, { pid: process.pid, ...running })
   opened.defer(() => removeRunFile(config.data))
   log.info('server.started', { ...running, dhcp: config.dhcp.mode, interface: own.name, dialect: database.dialect })
   return { urls: running, adminToken: token, oneTimeCode: () => logins.issueCode('admin') }
-}
-
-/** DHCP and TFTP last: nobody is sent to a plane that does not answer yet. */
-async function startWire(
-  config: Config,
-  own: Interface,
-  bootUrl: string,
-  { recorder, log, metrics }: { recorder: Recorder; log: Log; metrics: ReturnType<typeof createMetrics> },
-  opened: AsyncDisposableStack
-): Promise<void> {
-  const { db, now } = recorder
-  const note = (event: NewEvent | Promise<NewEvent>): void => {
-    Promise.resolve(event)
-      .then(each => recordEvent(recorder, each))
-      .catch((error: unknown) => log.error('timeline.failed', { error }))
-  }
-  const tftp = await startTftp(own.address, config.tftp.port, {
-    now,
-    read: openBootPrograms(config.data),
-    failed: error => log.error('tftp.failed', { error }),
-    done: ({ peer, name, outcome, bytes, durationMs }) => {
-      metrics.counts.tftp(outcome)
-      const complete = outcome === 'complete'
-      const event = {
-        type: complete ? 'tftp.sent' : 'tftp.failed',
-        message: complete ? `${name} sent to ${peer} by TFTP` : `TFTP of ${name} to ${peer}: ${outcome}`,
-        detail: { address: peer, name, outcome, bytes, durationMs }
-      }
-      note(findLeaseHolder(db, peer).then(mac => ({ ...event, mac })))
-    }
-  })
-  opened.defer(() => tftp.close())
-  if (config.dhcp.mode === 'off') return
-  const { mode, ports, subnets } = config.dhcp
-  const dhcp = await startDhcp(
-    { mode, interface: own, ports, subnets, bootUrl },
-    {
-      now,
-      log,
-      count: metrics.counts.dhcp,
-      leases: { list: () => listLeases(db), save: lease => saveLease(db, lease) },
-      seen: note
-    }
-  )
-  opened.defer(() => dhcp.close())
 }
 
 async function listenPage(
@@ -203,33 +157,6 @@ async function listen(
   }
 }
 
-/** The control plane's certificate: the operator's, or one of our own authority for every name it is reached by. */
-async function identity(config: Config, authority: Authority, own: Interface, now: Date): Promise<TlsOptions> {
-  const { certificate, key, url } = config.control
-  if (certificate !== null && key !== null) {
-    const [cert, secret] = await Promise.all([
-      readNamed(certificate, 'control.certificate'),
-      readNamed(key, 'control.key')
-    ])
-    return { cert, key: secret, ca: authority.caPem }
-  }
-  const named = url === null ? [] : [new URL(url).hostname]
-  const ips = [...new Set([own.address, '127.0.0.1', ...named.filter(isAddress)])]
-  const dns = [...new Set(['localhost', hostname(), ...named.filter(name => !isAddress(name))])]
-  const issued = authority.issueServer({ dns, ips }, now)
-  return { cert: issued.certificatePem, key: issued.keyPem, ca: authority.caPem }
-}
-
-function isAddress(name: string): boolean {
-  return /^[0-9.]+$/.test(name)
-}
-
-async function readNamed(path: string, key: string): Promise<string> {
-  const text = await findText(path)
-  if (text === null) throw new Fault('not_found', `${key} names ${path}, which is not there`)
-  return text
-}
-
 /** The store keeps the digest; with a database that is new, the token of the data folder is entered again. */
 async function openToken(db: Db, data: string, now: Date): Promise<string> {
   const { token } = await adminToken(data, () => newSecret(randomBytes))
@@ -239,9 +166,10 @@ async function openToken(db: Db, data: string, now: Date): Promise<string> {
   return token
 }
 
-function sweep(recorder: Recorder, log: Log, opened: AsyncDisposableStack): void {
+function sweep(recorder: Recorder, renew: () => void, log: Log, opened: AsyncDisposableStack): void {
   let working: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
+    renew()
     working = Promise.all([failLateBoots(recorder), pruneEvents(recorder.db)]).catch((error: unknown) =>
       log.error('sweep.failed', { error })
     )
