@@ -120,7 +120,7 @@ function serverAt(url: string, token: string | null, ca: string | undefined): Se
     })
   const exchange = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const text = body === undefined ? undefined : JSON.stringify(body)
-    const reply = await start(method, path, text === undefined ? {} : { 'content-type': 'application/json' }, text)
+    const reply = await start(method, path, text === undefined ? {} : bodyHeaders(text), text)
     return JSON.parse(await readAll(reply)) as T
   }
   return {
@@ -134,6 +134,11 @@ function serverAt(url: string, token: string | null, ca: string | undefined): Se
       return reply
     }
   }
+}
+
+/** The length as well: without it Node sends the body of a DELETE with nothing that says where it ends. */
+function bodyHeaders(text: string): Record<string, string> {
+  return { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }
 }
 
 /** The whole text of a good answer; a problem document becomes a Failure that says what it says. */

@@ -23,7 +23,7 @@ const operator = { access: 'operator' } as const
 export function machineRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
   return async app => {
     app.get(
-      '/',
+      '',
       { config: viewer, schema: { querystring: Filter, response: { 200: Type.Array(Machine), ...errors } } },
       async request => listMachines(deps.db, request.query)
     )

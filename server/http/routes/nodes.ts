@@ -19,7 +19,7 @@ export function nodeRoutes({ cluster }: HttpDeps): FastifyPluginAsyncTypebox {
     return node
   }
   return async app => {
-    app.get('/', { config: viewer, schema: { response: { 200: Type.Array(NodeView), ...errors } } }, async () => [
+    app.get('', { config: viewer, schema: { response: { 200: Type.Array(NodeView), ...errors } } }, async () => [
       ...cluster.nodes()
     ])
     app.get(

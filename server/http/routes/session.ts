@@ -16,7 +16,7 @@ const open = { access: 'public' } as const
 export function sessionRoutes({ logins }: HttpDeps): FastifyPluginAsyncTypebox {
   return async app => {
     app.post(
-      '/',
+      '',
       { config: open, schema: { body: LoginRequest, response: { 200: Session, ...errors } } },
       async (request, reply) => {
         requireOwnOrigin(request)
@@ -28,12 +28,12 @@ export function sessionRoutes({ logins }: HttpDeps): FastifyPluginAsyncTypebox {
         return { role: session.role }
       }
     )
-    app.get('/', { config: { access: 'viewer' }, schema: { response: { 200: Session, ...errors } } }, async request => {
+    app.get('', { config: { access: 'viewer' }, schema: { response: { 200: Session, ...errors } } }, async request => {
       if (request.caller.kind !== 'person') throw new TypeError('a role is a person’s')
       return { role: request.caller.role }
     })
     app.delete(
-      '/',
+      '',
       { config: { access: 'viewer' }, schema: { response: { 200: Type.Object({}), ...errors } } },
       async (request, reply) => {
         const secret = sessionOf(request)

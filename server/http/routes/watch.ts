@@ -33,7 +33,7 @@ export function watchRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
       for (const stream of open) stream.end()
     })
     app.get(
-      '/',
+      '',
       { config: { access: 'viewer' }, schema: { querystring: Query, response: { '4xx': Problem, '5xx': Problem } } },
       async (request, reply) => {
         if (open.size >= WATCHERS_MAX) throw new Fault('unavailable', 'too many watchers; close some and try again')
