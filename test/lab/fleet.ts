@@ -24,7 +24,8 @@ export interface Fleet {
   readonly rows: () => readonly Row[]
 }
 
-export function createFleet(count: number, now: () => Date): Fleet {
+/** `changed` is told of every new stage at once; what server and cluster say is looked at now and then. */
+export function createFleet(count: number, now: () => Date, changed: () => void): Fleet {
   const start = now()
   const seen = new Map<string, Seen>(
     rackOf(count).map(spec => [spec.name, { spec, stage: 'off', detail: '', since: start, address: null }])
@@ -47,6 +48,7 @@ export function createFleet(count: number, now: () => Date): Fleet {
       // A hold says the same again and again: it has been so since the first time.
       if (before.stage !== stage && !(before.stage === 'waiting' && stage === 'boot script')) {
         change(spec, { stage, detail, since: now() })
+        changed()
       }
     },
     addressed: (spec, address) => change(spec, { address }),

@@ -33,9 +33,11 @@ export async function makeFolder(): Promise<Folder> {
 }
 
 export async function removeFolder({ path }: Folder): Promise<void> {
-  // Processes that were just ended may leave a last file behind while we look: once more then.
-  await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  await rm(path, removal)
 }
+
+/** Processes that were just ended may leave a last file behind while we look: once more then. */
+export const removal = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 } as const
 
 /** slipway.yaml, the documents beside it for people to read, and all that machines load. */
 export async function fillFolder({ config, data, path }: Folder, ports: Ports): Promise<void> {

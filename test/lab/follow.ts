@@ -68,7 +68,6 @@ function reached({ machine, node }: Member, { target }: Goal): boolean {
 
 /** The server may be away for a moment, when a test kills it: then what was known stays. */
 async function look({ lab, fleet, hooks, signal }: FollowDeps): Promise<void> {
-  const before = new Map(fleet.rows().map(({ machine, stage }) => [machine, stage]))
   const machines = await lab.api.machines().catch((error: unknown) => {
     signal.throwIfAborted()
     if (hooks.event === undefined) throw error
@@ -76,11 +75,7 @@ async function look({ lab, fleet, hooks, signal }: FollowDeps): Promise<void> {
   })
   const nodes = (lab.rack.cluster.api?.store.list('nodes') ?? []) as unknown as readonly KubeNode[]
   if (machines !== null) fleet.update(machines, nodes)
-  const { event } = hooks
-  if (event === undefined) return
-  for (const { machine, stage } of fleet.rows()) {
-    if (before.get(machine) !== stage) event(`${machine} ${stage}`, control(lab))
-  }
+  for (const { machine, stage } of fleet.rows()) hooks.event?.(`${machine} ${stage}`, control(lab))
 }
 
 function control(lab: Lab): LabControl {

@@ -4,7 +4,7 @@
 import { rmSync } from 'node:fs'
 import type { Child } from './children.ts'
 import { documents, type Ports } from './documents.ts'
-import { fillFolder, type Folder, makeFolder, removeFolder } from './folder.ts'
+import { fillFolder, type Folder, makeFolder, removal, removeFolder } from './folder.ts'
 import { freePorts } from './ports.ts'
 import { openRack, type Rack } from './rack/rack.ts'
 import type { Stage } from './rack/machine.ts'
@@ -59,7 +59,7 @@ export function prepareLab(deps: LabDeps): Opening {
   /** The last resort, when the lab's process ends without closing: by a bug, or by process.exit elsewhere. */
   const exiting = (): void => {
     for (const child of children) child.signal('SIGKILL')
-    if (folder !== null && deps.keep === 'remove') rmSync(folder.path, { recursive: true, force: true })
+    if (folder !== null && deps.keep === 'remove') rmSync(folder.path, removal)
   }
   process.once('exit', exiting)
 

@@ -22,7 +22,7 @@ export interface LabOptions {
   readonly keep?: boolean
 }
 
-/** For tests: sees each event, and may kill what runs. */
+/** For tests: is told each machine's stage again and again, and may kill what runs. */
 export interface LabHooks {
   readonly event?: (event: string, lab: LabControl) => void
 }
@@ -42,7 +42,7 @@ export async function runLab(options: LabOptions, io: LabIo, hooks: LabHooks = {
   const forget = onSignals(() => ending.abort(new Interrupted()))
   const now = (): Date => new Date()
   const report = createReport(io, options.json ? 'json' : 'text', now)
-  const fleet = createFleet(machines, now)
+  const fleet: Fleet = createFleet(machines, now, () => report.rows(fleet.rows()))
   const opening = prepareLab({
     machines,
     keep: options.keep === true ? 'keep' : 'remove',
@@ -82,8 +82,11 @@ class Interrupted extends Error {
 function onSignals(end: () => void): () => void {
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const name of names) process.on(name, end)
+  // Who read our output is gone (EPIPE): nobody is left to show anything to.
+  process.stdout.on('error', end)
   return () => {
     for (const name of names) process.off(name, end)
+    process.stdout.off('error', end)
   }
 }
 

@@ -11,6 +11,7 @@ import { isKubeError } from '../../../server/kubeapi/errors.ts'
 import { fileCredentials } from '../../../server/kubeapi/files.ts'
 import type { CertificateSigningRequest } from '../../../server/kubeapi/objects.ts'
 import { paths } from '../../../server/kubeapi/paths.ts'
+import { watch } from '../../../server/kubeapi/watch.ts'
 import { certificateRequest } from './csr.ts'
 import { pause } from './http.ts'
 import { complained, type Answer, said } from './program-server.ts'
@@ -143,19 +144,43 @@ async function requestCertificate(client: KubeClient, node: string, signal: Abor
     }
   }
   await client.create(paths.csrs, csr, { signal })
-  const until = performance.now() + APPROVAL_MS
-  while (performance.now() < until) {
-    const { items } = await client.get<{ items: CertificateSigningRequest[] }>(paths.csrs, {
-      query: { fieldSelector: `metadata.name=${name}` },
-      signal
-    })
-    const status = items[0]?.status
-    if (status?.certificate !== undefined) return `${Buffer.from(status.certificate, 'base64').toString()}${keyPem}`
-    const denied = status?.conditions?.find(({ type }) => type === 'Denied')
-    if (denied !== undefined) throw new Error(`certificate request denied: ${denied.message ?? ''}`)
-    await pause(150, signal)
+  const certificate = await issuedCertificate(client, name, signal)
+  return `${certificate}${keyPem}`
+}
+
+/** Lists and watches the one request, as the kubelet does: what comes after the token has gone still arrives. */
+async function issuedCertificate(client: KubeClient, name: string, signal: AbortSignal): Promise<string> {
+  const found = new AbortController()
+  const late = AbortSignal.timeout(APPROVAL_MS)
+  let certificate: string | null = null
+  let denied: string | null = null
+  const look = ({ status }: CertificateSigningRequest): void => {
+    if (status?.certificate !== undefined) certificate = Buffer.from(status.certificate, 'base64').toString()
+    denied = status?.conditions?.find(({ type }) => type === 'Denied')?.message ?? null
+    if (certificate !== null || denied !== null) found.abort()
   }
-  throw new Error('kubelet-wait-bootstrap: timed out waiting for the certificate')
+  let trouble = 'nobody approved the certificate request'
+  await watch<CertificateSigningRequest>(
+    client,
+    paths.csrs,
+    { fieldSelector: `metadata.name=${name}` },
+    {
+      handle: event => {
+        if (event.type === 'listed') event.items.forEach(look)
+        else look(event.object)
+      },
+      failed: (error, failures) => {
+        trouble = (error as Error).message
+        // A token that has gone does not come back.
+        if (failures > 2) found.abort()
+      },
+      sleep: async (_ms, aborted) => await pause(200, aborted)
+    },
+    AbortSignal.any([signal, late, found.signal])
+  )
+  signal.throwIfAborted()
+  if (certificate !== null) return certificate
+  throw new Error(`kubelet-wait-bootstrap: ${denied === null ? trouble : `certificate request denied: ${denied}`}`)
 }
 
 /** What a joined machine has: the kubelet's credential, its flags, and a running kubelet. */
