@@ -50,6 +50,7 @@ async function lockedVersion(trx: Db, dialect: DialectName): Promise<number> {
 
 function refuseNewer(reached: number, known: number): void {
   if (reached <= known) return
-  const message = `the database was made by a newer Slipway (step ${reached}, this one knows ${known}); install that version, or restore a backup`
+  const which = `step ${reached}, this one knows ${known}`
+  const message = `the database was made by a newer Slipway (${which}); install that version, or restore a backup`
   throw new Fault('unavailable', message)
 }

@@ -23,7 +23,8 @@ export const spine: Migration = {
       'create index machines_address on machines (address)',
       'create index machines_state on machines (state)',
 
-      `create table macs (mac ${text} primary key, machine ${text} not null references machines (id) on delete cascade)`,
+      `create table macs (
+        mac ${text} primary key, machine ${text} not null references machines (id) on delete cascade)`,
       'create index macs_machine on macs (machine)',
 
       `create table leases (
