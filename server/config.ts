@@ -119,10 +119,20 @@ const checkShape = compileSchema(RawConfig)
 /** The configuration, frozen through and through; or every problem of it. */
 export function checkConfig(raw: unknown): { config: Config } | { problems: readonly Problem[] } {
   const shape = checkShape(raw)
-  if (shape.length > 0) return { problems: shape }
+  if (shape.length > 0) return { problems: [...shape, ...checkSoundParts(raw, shape)] }
   const config = fill(raw as RawConfig)
   const problems = checkMeaning(config, raw as RawConfig)
   return problems.length > 0 ? { problems } : { config: freeze(config) }
+}
+
+/** What the parts that have the right shape get wrong: all is said at once, not one layer a run. */
+function checkSoundParts(raw: unknown, shape: readonly Problem[]): readonly Problem[] {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return []
+  const partOf = ({ path }: Problem): string => /^[^.[]*/.exec(path)![0]
+  const broken = new Set(shape.map(partOf))
+  const sound = Object.fromEntries(Object.entries(raw).filter(([key]) => !broken.has(key)))
+  const parts = { data: '/var/lib/slipway', interfaces: ['lo'], ...sound } as RawConfig
+  return checkMeaning(fill(parts), parts).filter(problem => !broken.has(partOf(problem)))
 }
 
 function fill(raw: RawConfig): Config {

@@ -35,6 +35,8 @@ export function sqliteDialect(file: string): Dialect {
     database: {
       close: () => sqlite.close(),
       prepare(text) {
+        // A full disk or a failed one has ended the transaction already (https://sqlite.org/lang_transaction.html).
+        if (text === 'rollback' && !sqlite.isTransaction) return nothing
         // A deferred transaction that reads first cannot wait for the write lock later (SQLITE_BUSY at once).
         const statement = guard(file, () => prepare(text === 'begin' ? 'begin immediate' : text))
         return {
@@ -46,6 +48,13 @@ export function sqliteDialect(file: string): Dialect {
       }
     }
   })
+}
+
+const nothing = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [][Symbol.iterator]()
 }
 
 function open(file: string): DatabaseSync {
