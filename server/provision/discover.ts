@@ -18,6 +18,7 @@ import {
   getMachine,
   updateMachine
 } from '../store/machines.ts'
+import { countMachines } from '../store/machine-counts.ts'
 import type { Db } from '../store/schema.ts'
 import { transact } from '../timeline.ts'
 import type { MachineClaim } from './claim.ts'
@@ -26,6 +27,9 @@ import { shortId } from './ids.ts'
 import { move } from './machines.ts'
 
 export type Meeting = { kind: 'machine'; machine: Machine } | { kind: 'conflict'; why: string; ids: readonly string[] }
+
+/** Anybody on the boot network can invent machines: so many may wait for a person, more than any rack delivery. */
+const WAITING_MAX = 5_000
 
 type Add = (event: NewEvent) => Promise<void>
 
@@ -44,6 +48,10 @@ export async function meetMachine(deps: Deps, claim: MachineClaim, address: stri
 
 async function discover(deps: Deps, db: Db, claim: MachineClaim, add: Add): Promise<Machine> {
   const { mac, hardware } = claim
+  const waiting = (await countMachines(db)).find(([state]) => state === 'discovered')
+  if ((waiting?.[1] ?? 0) >= WAITING_MAX) {
+    throw new Fault('unavailable', `${WAITING_MAX} unknown machines wait already; approve or retire some`)
+  }
   const machine = await createMachine(db, { id: shortId('m', deps.randomBytes), macs: [mac], hardware }, deps.now())
   if (machine === null) throw new Fault('unavailable', 'this machine is being recorded by another request; try again')
   const what = [hardware.manufacturer, hardware.product].filter(text => text !== null).join(' ')

@@ -5,7 +5,7 @@ import type { SlotReply } from '../contract/agent.ts'
 import type { NewEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
 import { Fault } from '../core/fault.ts'
-import { updateMachine } from '../store/machines.ts'
+import { getMachine, updateMachine } from '../store/machines.ts'
 import type { Db } from '../store/schema.ts'
 import { listSlots, returnSlot, takeSlot } from '../store/slots.ts'
 import { transact } from '../timeline.ts'
@@ -19,11 +19,12 @@ type Add = (event: NewEvent) => Promise<void>
 /** Throws a Fault(conflict) with the reason when not now; asking again for the slot one has is granted again. */
 export async function askSlot(deps: Deps, machine: Machine, target: string): Promise<SlotReply> {
   const { role } = (await profileOf(deps.db, machine)).spec.kubernetes
-  const facts = deps.cluster.upgradeFacts(machine.name ?? machine.id)
+  const facts = deps.cluster.upgradeFacts(sayName(machine))
   const answer = await transact(deps, async (db, add): Promise<SlotAnswer> => {
     const [held] = await listSlots(db)
-    const holder = held === undefined ? null : { machine: held.machine, target: held.target }
-    const decided = decideSlot({ machine: machine.id, target, role, holder, ...facts })
+    const holder =
+      held === undefined ? null : { machine: sayName(await getMachine(db, held.machine)), target: held.target }
+    const decided = decideSlot({ machine: sayName(machine), target, role, holder, ...facts })
     if (!decided.granted) return wait(deps, db, machine, decided, target, add)
     if ((await takeSlot(db, machine.id, target, deps.now())) === null) {
       const lost = { granted: false, reason: 'another machine was given the slot at this moment' } as const
@@ -37,6 +38,11 @@ export async function askSlot(deps: Deps, machine: Machine, target: string): Pro
   })
   if (!answer.granted) throw new Fault('conflict', answer.reason)
   return answer
+}
+
+/** Names are unique, and what the reason says is for people. */
+function sayName({ name, id }: Machine): string {
+  return name ?? id
 }
 
 /** It will ask again, and again: only a new reason is news. */

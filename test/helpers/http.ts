@@ -18,6 +18,7 @@ import { createMetrics } from '../../server/metrics.ts'
 import type { Authority } from '../../server/pki/authority.ts'
 import { digest } from '../../server/provision/ids.ts'
 import { putDocument } from '../../server/store/documents.ts'
+import type { Db } from '../../server/store/schema.ts'
 import { createToken } from '../../server/store/tokens.ts'
 import { createBus } from '../../server/timeline.ts'
 import type { Page } from '../../server/web/build.ts'
@@ -38,10 +39,16 @@ export interface World extends HttpDeps {
   readonly tokens: Record<AccessRole, string>
 }
 
-const noPage: Page = { files: new Map(), scriptHashes: [] }
+export const noPage: Page = { files: new Map(), scriptHashes: [] }
 
-export async function createWorld(t: Test, authority: Authority, page: Page = noPage): Promise<World> {
-  const db = await memoryDatabase(t)
+/** Without a store of the caller's, one in memory. */
+export async function createWorld(
+  t: Test,
+  authority: Authority,
+  page = noPage,
+  given: Db | null = null
+): Promise<World> {
+  const db = given ?? (await memoryDatabase(t))
   const data = mkdtempSync(join(tmpdir(), 'slipway-http-'))
   t.teardown(() => rmSync(data, { recursive: true, force: true }))
   fill(data)

@@ -8,14 +8,15 @@ import { failLateBoots } from '../../../server/provision/late.ts'
 import { findCertificate } from '../../../server/store/certificates.ts'
 import { latestBoot, moveBoot } from '../../../server/store/boots.ts'
 import { listEvents } from '../../../server/store/events.ts'
+import type { Db } from '../../../server/store/schema.ts'
 import { getMachine, listMachines } from '../../../server/store/machines.ts'
-import { later } from '../../helpers/database.ts'
-import { bootUrl, createWorld, fakeAuthority, putDocuments, type World } from '../../helpers/http.ts'
+import { forEachDialect, later } from '../../helpers/database.ts'
+import { bootUrl, createWorld, fakeAuthority, noPage, putDocuments, type World } from '../../helpers/http.ts'
 
 const machineAddress = '192.0.2.77'
 
-async function plane(t: Test, approve: 'auto' | 'manual' | null = 'auto') {
-  const world = await createWorld(t, fakeAuthority())
+async function plane(t: Test, approve: 'auto' | 'manual' | null = 'auto', store: Db | null = null) {
+  const world = await createWorld(t, fakeAuthority(), noPage, store)
   if (approve !== null) await putDocuments(world, approve)
   const app = await buildBootApp(world)
   t.teardown(() => app.close())
@@ -30,8 +31,8 @@ const types = async ({ db }: World, machine: string) =>
 
 const configPath = (script: string) => /ignition_url=http:\/\/[^/]+(\S+)/.exec(script)![1]!
 
-t.test('from an unknown machine to its config', async t => {
-  const { world, get, head } = await plane(t, 'manual')
+forEachDialect(t, 'from an unknown machine to its config', async (t, store) => {
+  const { world, get, head } = await plane(t, 'manual', store)
   const { db } = world
   const entry = await get('/boot/ipxe')
   t.match(entry.body, /^#!ipxe\n/)
@@ -102,6 +103,22 @@ t.test('a second address is an alarm', async t => {
     (await listEvents(world.db, { machine: machine!.id, limit: 100 })).filter(({ level }) => level === 'warning'),
     [{ type: 'config.alarm' }, { type: 'machine.failed' }]
   )
+})
+
+forEachDialect(t, 'all at once', async (t, store) => {
+  const { world, get } = await plane(t, 'auto', store)
+  const scripts = await Promise.all([1, 1, 1, 2, 3].map(async n => get(bootUrl(n))))
+  t.same(
+    scripts.map(({ statusCode }) => statusCode).filter(status => status !== 200 && status !== 503 && status !== 409),
+    []
+  )
+  t.equal((await listMachines(store)).length, 3, 'a machine that asks three times at once is one machine')
+  const url = configPath((await get(bootUrl(1))).body)
+  const reads = await Promise.all([machineAddress, '192.0.2.98', '192.0.2.99'].map(async from => get(url, {}, from)))
+  t.ok(reads.filter(({ statusCode }) => statusCode === 200).length <= 1, 'never to a stranger')
+  t.equal(reads[1]!.statusCode, 410)
+  t.ok((await listEvents(store, { limit: 100 })).some(({ type }) => type === 'config.alarm'))
+  t.same(world.logged, [])
 })
 
 t.test('forwarding headers change no address', async t => {
