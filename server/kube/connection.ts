@@ -39,7 +39,10 @@ export function connect(deps: ConnectionDeps): Connection {
   const { signal } = closing
   let apiServer: string | null = null
   let status = { ok: false, reason: 'connecting to the API server' }
-  const nodes = createNodes({ ...deps, apiServer: () => apiServer })
+  let waking = new AbortController()
+  /** The version may have changed: asked now, not at the next turn. */
+  const askSoon = () => waking.abort()
+  const nodes = createNodes({ ...deps, apiServer: () => apiServer, controlPlaneChanged: askSoon })
   const requests = createWorkQueue('kube.csr', async name => judge(deps, name), log)
 
   async function check(): Promise<boolean> {
@@ -65,12 +68,16 @@ export function connect(deps: ConnectionDeps): Connection {
   async function checking(): Promise<void> {
     while (!signal.aborted) {
       const ok = await check()
-      await wait(ok ? checkMs : retryMs, undefined, { signal, ref: false }).catch(() => {}) // ends early when closing
+      waking = new AbortController()
+      const early = AbortSignal.any([signal, waking.signal])
+      await wait(ok ? checkMs : retryMs, undefined, { signal: early, ref: false }).catch(() => null) // or sooner
     }
   }
 
-  const failed = (what: string) => (error: unknown, failures: number) =>
+  const failed = (what: string) => (error: unknown, failures: number) => {
     log.warn('kube.watch', { what, failures, reason: reasonOf(error) })
+    askSoon()
+  }
   const tasks = [
     checking(),
     watch<KubeNode>(kube, paths.nodes, { pick: pickNode }, { handle: nodes.handle, failed: failed('nodes') }, signal),

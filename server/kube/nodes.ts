@@ -20,6 +20,8 @@ export interface NodeDeps extends UpgradeDeps {
   readonly log: Log
   /** A machine's node is Ready; told again when its version changes. */
   readonly nodeReady: (node: string, version: string | null) => Promise<void>
+  /** A node of the control plane runs another version: the API server probably does, too. */
+  readonly controlPlaneChanged: () => void
 }
 
 /** A node, with the machine that became it. */
@@ -77,10 +79,11 @@ export function createNodes(deps: NodeDeps): Nodes {
         nodes.delete(event.object.metadata.name)
         told.delete(event.object.metadata.name)
       } else {
-        const asked = (node: KubeNode | undefined) => node?.metadata.labels?.[intent.version]
-        const before = asked(nodes.get(event.object.metadata.name)?.node)
+        const before = nodes.get(event.object.metadata.name)
         note(event.object)
-        if (asked(event.object) !== before) recheck()
+        if (asked(event.object) !== asked(before?.node)) recheck()
+        const moved = running(event.object) !== running(before?.node)
+        if (before?.role === 'control-plane' && moved) deps.controlPlaneChanged()
       }
     },
     recheck,
@@ -91,6 +94,14 @@ export function createNodes(deps: NodeDeps): Nodes {
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
     close: () => queue.close()
   }
+}
+
+function asked(node: KubeNode | undefined): string | undefined {
+  return node?.metadata.labels?.[intent.version]
+}
+
+function running(node: KubeNode | undefined): string | undefined {
+  return node?.status?.nodeInfo?.kubeletVersion
 }
 
 /** What is kept of a Node: a real one lists every image and is 12 KB and more. */

@@ -8,11 +8,12 @@ import { nodeRows } from './nodes.ts'
 import { objectRows } from './objects.ts'
 import { podRows } from './pods.ts'
 import { realTarget, simulatedTarget, type Target } from './targets.ts'
+import { watchRows } from './watching.ts'
 
 // Two real control planes are started and restarted on the way; a busy machine needs several times the usual 30 s.
 t.setTimeout(180_000)
 
-const rows = [...objectRows, ...nodeRows, ...podRows, ...joiningRows]
+const rows = [...objectRows, ...watchRows, ...nodeRows, ...podRows, ...joiningRows]
 
 async function hold(title: string, start: () => Promise<Target>, options: { skip: string | false }): Promise<void> {
   await t.test(title, options, async t => {

@@ -31,7 +31,8 @@ export function createProcesses(folder: string, prefix: readonly string[] = []):
   process.on('exit', dieWithUs)
 
   function start(name: string, command: readonly string[]): void {
-    const [program, ...args] = [...prefix, ...command]
+    // The kernel ends it with us however we end: a runner that loses patience sends SIGKILL.
+    const [program, ...args] = [...prefix, 'setpriv', '--pdeathsig', 'KILL', ...command]
     const log = openSync(join(folder, `${name}.log`), 'a', 0o600)
     const child = spawn(program ?? '', args, { stdio: ['ignore', log, log], env: environment(folder) })
     closeSync(log)
