@@ -1,4 +1,4 @@
-// One network boot: who is it, what is it answered, and the script that says so on its console.
+// One network boot: who is it, what is it answered, and the script that tells the person before it.
 // Decisions are core/boots; the scripts are boot/ipxe.ts; here they are put together and written down.
 
 import { configKind, installerAssets } from '../boot/config.ts'
