@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { AccessRole } from '../contract/api.ts'
 import type { Machine } from '../contract/machine.ts'
 import { Fault } from '../core/fault.ts'
+import { identifyPeer, refuseMachine } from '../core/peer.ts'
 import { digest } from '../provision/ids.ts'
 import { findCertificate } from '../store/certificates.ts'
 import { getMachine } from '../store/machines.ts'
@@ -65,17 +66,12 @@ async function admit(deps: HttpDeps, request: FastifyRequest, access: Access): P
 /** The certificate was checked when the connection began; whether it is still good is asked at every request. */
 async function admitAgent({ db, now }: HttpDeps, request: FastifyRequest, access: 'boot' | 'machine'): Promise<Caller> {
   const serial = peerSerial(request)
-  const certificate = serial === null ? null : await findCertificate(db, serial)
-  if (certificate === null) throw new Fault('unauthorized', 'show a certificate of this server’s authority')
-  if (certificate.revokedAt !== null)
-    throw new Fault('forbidden', 'this certificate is revoked; install the machine again')
-  if (certificate.expiresAt <= now()) throw new Fault('unauthorized', 'this certificate has expired')
-  if (certificate.kind !== access) {
-    throw new Fault('forbidden', `this needs the certificate of a ${access}; yours is that of a ${certificate.kind}`)
-  }
-  if (access === 'boot') return { kind: 'boot', boot: certificate.boot! }
-  const machine = await getMachine(db, certificate.machine!)
-  if (machine.state === 'retired') throw new Fault('forbidden', 'this machine is retired')
+  const peer = identifyPeer(serial === null ? null : await findCertificate(db, serial), access, now())
+  if (peer.kind === 'refused') throw new Fault(peer.code, peer.reason)
+  if (peer.kind === 'boot') return peer
+  const machine = await getMachine(db, peer.machine)
+  const refusal = refuseMachine(machine.state)
+  if (refusal !== null) throw new Fault('forbidden', refusal)
   return { kind: 'machine', machine }
 }
 

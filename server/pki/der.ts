@@ -8,6 +8,9 @@ export type Der = forge.asn1.Asn1
 const { asn1 } = forge
 const { Class, Type } = asn1
 
+/** @types/node-forge has only the universal types; in a context the number means what the context says. */
+const createTagged: (tagClass: number, tag: number, constructed: boolean, value: string | Der[]) => Der = asn1.create
+
 /** More than any certificate or request of ours nests; the input may be anybody's. */
 const DEPTH_MAX = 16
 
@@ -63,19 +66,14 @@ export function time(date: Date): Der {
   return asn1.create(Class.UNIVERSAL, early ? Type.UTCTIME : Type.GENERALIZEDTIME, false, text)
 }
 
-/** @types/node-forge has only the universal types; in a context the number means what the context says. */
-function contextType(tag: number): forge.asn1.Type {
-  return tag as unknown as forge.asn1.Type
-}
-
 /** [tag] IMPLICIT over plain bytes. */
 export function taggedBytes(tag: number, bytes: Buffer): Der {
-  return asn1.create(Class.CONTEXT_SPECIFIC, contextType(tag), false, bytes.toString('latin1'))
+  return createTagged(Class.CONTEXT_SPECIFIC, tag, false, bytes.toString('latin1'))
 }
 
 /** [tag] EXPLICIT. */
 export function tagged(tag: number, value: Der): Der {
-  return asn1.create(Class.CONTEXT_SPECIFIC, contextType(tag), true, [value])
+  return createTagged(Class.CONTEXT_SPECIFIC, tag, true, [value])
 }
 
 export function encode(value: Der): Buffer {
