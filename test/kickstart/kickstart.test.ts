@@ -103,10 +103,11 @@ put() {
   chmod "$2" "$root$1.part"
   mv "$root$1.part" "$root$1"
 }
-# fetch PATH MODE URL SHA256: nothing unverified ever gets the name PATH
+# fetch PATH MODE URL SHA256: nothing unverified ever gets the name PATH. By itself curl retries no refused or reset
+# connection, which is what a server that is being restarted gives.
 fetch() {
   (umask 022 && mkdir -p "$root\${1%/*}")
-  curl --fail --retry 5 --silent --show-error --output "$root$1.part" "$3"
+  curl --fail --retry 5 --retry-all-errors --silent --show-error --output "$root$1.part" "$3"
   printf '%s  %s\\n' "$4" "$root$1.part" | sha256sum -c -
   chmod "$2" "$root$1.part"
   mv "$root$1.part" "$root$1"
@@ -191,7 +192,7 @@ t.test('%post writes what it says, with its modes, and nothing else', async t =>
   }
   t.equal(
     readFileSync(join(root, 'calls'), 'utf8').replaceAll(root, 'ROOT'),
-    `curl --fail --retry 5 --silent --show-error --output ROOT/usr/local/bin/slipway-agent.part http://10.0.0.1:8080/agent/x86_64
+    `curl --fail --retry 5 --retry-all-errors --silent --show-error --output ROOT/usr/local/bin/slipway-agent.part http://10.0.0.1:8080/agent/x86_64
 systemctl --root=ROOT enable slipway-agent.service systemd-sysext.service
 `
   )
@@ -245,7 +246,7 @@ function hostileInput(texts: readonly string[]): KickstartInput {
 function runPost(t: Test, input: KickstartInput) {
   const folder = t.testdir({ bin: {}, root: {} })
   const root = join(folder, 'root')
-  program(folder, 'curl', `echo curl "$@" >> ${root}/calls; printf '${agent.replace('\n', '\\n')}' > "$7"`)
+  program(folder, 'curl', `echo curl "$@" >> ${root}/calls; printf '${agent.replace('\n', '\\n')}' > "$8"`)
   program(folder, 'systemctl', `echo systemctl "$@" >> ${root}/calls`)
   return { run: runScript(section(renderKickstart(input), '%post'), folder, { SLIPWAY_SYSROOT: root }), root }
 }
