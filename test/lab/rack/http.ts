@@ -44,21 +44,37 @@ export async function get(url: string, { address, userAgent, headers = {}, signa
   })
 }
 
-/** As curl --fail --retry 5 and Ignition do: what the server cannot give now (5xx, no answer) is asked for again. */
-export async function getAgain(url: string, from: From, waitMs: (attempt: number) => number): Promise<Buffer> {
+/** How a client asks again: how often at most, how long it waits before, and which failures it takes for passing. */
+export interface Patience {
+  readonly attempts: number
+  readonly waitMs: (attempt: number) => number
+  /** answers: 5xx alone, as curl --retry does; all: refused and broken connections as well. */
+  readonly retries: 'answers' | 'all'
+}
+
+/** Ignition never ends asking, installers do so rarely: some ten seconds, in which the server may be started anew. */
+export const patient: Patience = { attempts: 60, waitMs: attempt => Math.min(100 * attempt, 500), retries: 'all' }
+
+/** Asks until there is an answer that is no passing trouble; rejects when patience is over. */
+export async function getAnswer(url: string, from: From, { attempts, waitMs, retries }: Patience): Promise<Got> {
   for (let attempt = 1; ; attempt += 1) {
     const got = await get(url, from).catch((error: Error) => error)
     from.signal.throwIfAborted()
-    if (!(got instanceof Error) && got.status === 200) return got.body
-    const why = got instanceof Error ? got.message : `HTTP ${got.status}`
-    const final = !(got instanceof Error) && got.status < 500
-    if (final || attempt > ATTEMPTS_MAX) throw new Error(`${url}: ${why}`)
+    const failed = got instanceof Error
+    if (!failed && got.status < 500) return got
+    if (attempt > attempts || (failed && retries === 'answers')) {
+      throw new Error(`${url}: ${failed ? got.message : `HTTP ${got.status}`}`)
+    }
     await pause(waitMs(attempt), from.signal)
   }
 }
 
-/** With pauses of a fifth of a second that is some ten seconds: the server may be started anew meanwhile. */
-const ATTEMPTS_MAX = 60
+/** The body of a 200; anything else is an error. */
+export async function getAgain(url: string, from: From, patience: Patience): Promise<Buffer> {
+  const { status, body } = await getAnswer(url, from, patience)
+  if (status !== 200) throw new Error(`${url}: HTTP ${status}`)
+  return body
+}
 
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()

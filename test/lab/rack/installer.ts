@@ -4,7 +4,7 @@
 
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { get, getAgain, pause } from './http.ts'
+import { getAgain, getAnswer, patient } from './http.ts'
 import { runKickstart } from './kickstart.ts'
 import { kernelOf, type MachineSpec } from './spec.ts'
 
@@ -54,9 +54,9 @@ async function installCoreos(installation: Installation, values: Map<string, str
   const config = values.get('coreos.inst.ignition_url')
   if (rootfs === undefined || config === undefined) throw new Error('rootfs_url or ignition_url is missing')
   const curl = { address, userAgent: 'curl/8.15 (simulated)', signal }
-  await getAgain(rootfs, curl, curlPause)
+  await getAgain(rootfs, curl, patient)
   if (device !== DISK) throw new Error(`${device}: no such disk`)
-  const text = await getAgain(config, { ...curl, userAgent: 'coreos-installer (simulated)' }, curlPause)
+  const text = await getAgain(config, { ...curl, userAgent: 'coreos-installer (simulated)' }, patient)
   const file = join(disk, IGNITION_CONFIG)
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, text, { mode: 0o600 })
@@ -67,19 +67,18 @@ async function installCentos(installation: Installation, values: Map<string, str
   const { spec, address, signal, console } = installation
   const tree = values.get('inst.stage2') ?? values.get('inst.repo') ?? ''
   const curl = { address, userAgent: 'curl/8.12 (simulated)', headers: anacondaHeaders(spec, values), signal }
-  const kickstart = (await getAgain(url, curl, curlPause)).toString('utf8')
+  const kickstart = (await getAgain(url, curl, patient)).toString('utf8')
   // Without a description Anaconda looks for the second stage where it always is.
-  const described = await get(`${tree}/.treeinfo`, curl)
+  const described = await getAnswer(`${tree}/.treeinfo`, curl, patient)
   console(`anaconda: .treeinfo: ${described.status}`)
-  await getAgain(`${tree}/images/install.img`, curl, curlPause)
+  await getAgain(`${tree}/images/install.img`, curl, patient)
   // Two images that are usually absent: 404 is their normal answer.
   for (const image of ['updates', 'product']) {
-    const got = await get(`${tree}/images/${image}.img`, curl)
+    const got = await getAnswer(`${tree}/images/${image}.img`, curl, patient)
     console(`anaconda: images/${image}.img: ${got.status}`)
   }
   await runKickstart(kickstart, { sysroot: installation.disk, ...installation })
   console('anaconda: %pre and %post ended well')
-  await pause(100, signal)
 }
 
 /** What Anaconda's initramfs sends with inst.ks.sendmac and inst.ks.sendsn. */
@@ -90,9 +89,4 @@ function anacondaHeaders(spec: MachineSpec, values: Map<string, string>): Record
     ...(values.has('inst.ks.sendmac') && { 'X-RHN-Provisioning-MAC-0': `eth0 ${spec.mac}` }),
     ...(values.has('inst.ks.sendsn') && { 'X-System-Serial-Number': spec.serial })
   }
-}
-
-/** curl --retry waits a second and then twice as long each time; a lab has no time for that. */
-function curlPause(attempt: number): number {
-  return Math.min(100 * attempt, 500)
 }

@@ -2,23 +2,16 @@
 // was given, exactly as the real one does, and waits until somebody approves; init makes the cluster. Files are written
 // where the real one writes them. No preflight checks, no static pods, no etcd.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { createKubeClient, type KubeClient } from '../../../server/kubeapi/client.ts'
+import { createKubeClient } from '../../../server/kubeapi/client.ts'
 import { isKubeError } from '../../../server/kubeapi/errors.ts'
 import { fileCredentials } from '../../../server/kubeapi/files.ts'
-import type { CertificateSigningRequest } from '../../../server/kubeapi/objects.ts'
 import { paths } from '../../../server/kubeapi/paths.ts'
-import { watch } from '../../../server/kubeapi/watch.ts'
-import { certificateRequest } from './csr.ts'
-import { pause } from './http.ts'
 import { complained, type Answer, said } from './program-server.ts'
 import { startUnit, type System } from './system.ts'
-
-/** How long join waits for its certificate (kubeadm: timeouts.tlsBootstrap is five minutes). */
-const APPROVAL_MS = 30_000
+import { requestCertificate } from './tls-bootstrap.ts'
 
 export async function kubeadm(system: System, args: readonly string[], signal: AbortSignal): Promise<Answer> {
   const [command = '', ...rest] = args
@@ -125,62 +118,6 @@ async function joinCluster(system: System, config: KubeadmConfig, signal: AbortS
 function notFound(error: unknown): null {
   if (isKubeError(error, 404)) return null
   throw error
-}
-
-/** The kubelet's TLS bootstrap (pkg/kubelet/certificate/bootstrap): a CSR of the token, approved by somebody else. */
-async function requestCertificate(client: KubeClient, node: string, signal: AbortSignal): Promise<string> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const request = certificateRequest(keyPem, { organization: 'system:nodes', commonName: `system:node:${node}` })
-  const name = `node-csr-${randomBytes(8).toString('hex')}`
-  const csr = {
-    apiVersion: 'certificates.k8s.io/v1',
-    kind: 'CertificateSigningRequest',
-    metadata: { name },
-    spec: {
-      request: Buffer.from(request).toString('base64'),
-      signerName: 'kubernetes.io/kube-apiserver-client-kubelet',
-      usages: ['digital signature', 'client auth']
-    }
-  }
-  await client.create(paths.csrs, csr, { signal })
-  const certificate = await issuedCertificate(client, name, signal)
-  return `${certificate}${keyPem}`
-}
-
-/** Lists and watches the one request, as the kubelet does: what comes after the token has gone still arrives. */
-async function issuedCertificate(client: KubeClient, name: string, signal: AbortSignal): Promise<string> {
-  const found = new AbortController()
-  const late = AbortSignal.timeout(APPROVAL_MS)
-  let certificate: string | null = null
-  let denied: string | null = null
-  const look = ({ status }: CertificateSigningRequest): void => {
-    if (status?.certificate !== undefined) certificate = Buffer.from(status.certificate, 'base64').toString()
-    denied = status?.conditions?.find(({ type }) => type === 'Denied')?.message ?? null
-    if (certificate !== null || denied !== null) found.abort()
-  }
-  let trouble = 'nobody approved the certificate request'
-  await watch<CertificateSigningRequest>(
-    client,
-    paths.csrs,
-    { fieldSelector: `metadata.name=${name}` },
-    {
-      handle: event => {
-        if (event.type === 'listed') event.items.forEach(look)
-        else look(event.object)
-      },
-      failed: (error, failures) => {
-        trouble = (error as Error).message
-        // A token that has gone does not come back.
-        if (failures > 2) found.abort()
-      },
-      sleep: async (_ms, aborted) => await pause(200, aborted)
-    },
-    AbortSignal.any([signal, late, found.signal])
-  )
-  signal.throwIfAborted()
-  if (certificate !== null) return certificate
-  throw new Error(`kubelet-wait-bootstrap: ${denied === null ? trouble : `certificate request denied: ${denied}`}`)
 }
 
 /** What a joined machine has: the kubelet's credential, its flags, and a running kubelet. */

@@ -1,7 +1,7 @@
 // The simulated programs of a machine: which there are, and what each does. kubeadm has a file of its own.
 
 import { writeFile } from 'node:fs/promises'
-import { getAgain } from './http.ts'
+import { getAgain, type Patience } from './http.ts'
 import { enable } from './ignition.ts'
 import { kubeadm } from './kubeadm.ts'
 import { type Answer, complained, said } from './program-server.ts'
@@ -113,14 +113,25 @@ export async function runInstallerProgram(
   }
 }
 
-/** curl [--fail] [--retry N] [--silent] [--show-error] --output FILE URL */
+/** curl [--fail] [--retry N [--retry-all-errors]] [--silent] [--show-error] --output FILE URL. Its pauses are short here. */
 async function curl(args: readonly string[], address: string, signal: AbortSignal): Promise<Answer> {
+  const valueOf = (option: string): string | undefined => {
+    const at = args.indexOf(option)
+    return at === -1 ? undefined : args[at + 1]
+  }
   const url = args.find(arg => arg.startsWith('http://'))
-  const file = args[args.findIndex(arg => arg === '--output' || arg === '-o') + 1]
   if (url === undefined) return complained(2, 'curl: no plain http URL given; no other is simulated')
-  const from = { address, userAgent: 'curl/8.12 (simulated)', signal }
-  const body = await getAgain(url, from, attempt => Math.min(100 * attempt, 500))
-  if (!args.includes('--output') && !args.includes('-o')) return said(body.toString('utf8'))
-  await writeFile(file!, body)
+  const patience: Patience = {
+    attempts: Number(valueOf('--retry') ?? 0),
+    waitMs: attempt => RETRY_MS * 2 ** (attempt - 1),
+    retries: args.includes('--retry-all-errors') ? 'all' : 'answers'
+  }
+  const body = await getAgain(url, { address, userAgent: 'curl/8.12 (simulated)', signal }, patience)
+  const file = valueOf('--output')
+  if (file === undefined) return said(body.toString('utf8'))
+  await writeFile(file, body)
   return said('')
 }
+
+/** curl's own first pause is a second. */
+const RETRY_MS = 200

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:f
 import { dirname, join } from 'node:path'
 import { type Child, startChild, stopChildren } from '../children.ts'
 import type { Cluster } from './cluster.ts'
-import { getAgain, pause } from './http.ts'
+import { getAgain, patient, pause } from './http.ts'
 import { applyIgnition, enable } from './ignition.ts'
 import { IGNITION_CONFIG } from './installer.ts'
 import { type Kubelet, startKubelet } from './kubelet.ts'
@@ -54,7 +54,7 @@ export async function boot(deps: SystemDeps): Promise<System> {
   const config = await readFile(join(root, IGNITION_CONFIG), 'utf8').catch(() => null)
   if (config !== null) {
     const from = { address, userAgent: 'Ignition/2.24.0 (simulated)', signal }
-    await applyIgnition(config, root, async url => await getAgain(url, from, attempt => Math.min(200 * attempt, 1_000)))
+    await applyIgnition(config, root, async url => await getAgain(url, from, patient))
     await rm(join(root, IGNITION_CONFIG))
     console('ignition: applied the config')
   }
