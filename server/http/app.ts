@@ -53,7 +53,14 @@ export function createApp(log: Log, { bodyBytesMax, tls, limits }: AppOptions): 
     : fastify({
         ...options,
         // A stranger's certificate is not refused here but where the route says what it needs (access.ts).
-        https: { ...server, ...tls, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' }
+        https: {
+          ...server,
+          ...tls,
+          handshakeTimeout: bounds.headersTimeoutMs,
+          requestCert: true,
+          rejectUnauthorized: false,
+          minVersion: 'TLSv1.2'
+        }
       })) as unknown as App
   app.server.maxConnections = bounds.connectionsMax
   app.setErrorHandler(problemHandler(log))

@@ -1,7 +1,9 @@
 // Any bytes on the HTTP sockets: answered by the protocol's own error or dropped; never a crash, never a wait without end.
 
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { env } from 'node:process'
 import t, { type Test } from 'tap'
 import { buildBootApp } from '../../../server/http/boot-app.ts'
@@ -102,6 +104,19 @@ t.test('what is too large or too slow', async t => {
   await once(body, 'close')
   t.match(answered(), /^HTTP\/1\.1 4(04|08)/, 'a body that never comes is not waited for')
   t.equal((await app.inject('/healthz')).statusCode, 200)
+})
+
+t.test('a reader that goes away', async t => {
+  const { world, app, port } = await open(t, 'boot')
+  writeFileSync(join(world.data, 'assets/large'), Buffer.alloc(8 * 1024 * 1024, 1))
+  for (let round = 0; round < 10; round++) {
+    const socket = connect(port, '127.0.0.1')
+    socket.write('GET /assets/large HTTP/1.1\r\nhost: x\r\n\r\n')
+    await once(socket, 'data')
+    socket.resetAndDestroy()
+  }
+  t.equal((await app.inject('/assets/large')).rawPayload.length, 8 * 1024 * 1024)
+  t.same(world.logged, [], 'is no bug')
 })
 
 t.test('connections are counted', async t => {
