@@ -81,12 +81,7 @@ const LOOKS_MAX = 400
 async function startPostgres(): Promise<{ folder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-postgres-'))
   const data = join(folder, 'data')
-  const owner = ownerOf(folder)
-  // PostgreSQL refuses to run as root.
-  const as = (program: string, args: string[]): [string, string[]] =>
-    owner === null
-      ? [program, args]
-      : ['setpriv', [`--reuid=${owner}`, `--regid=${owner}`, '--clear-groups', program, ...args]]
+  const as = runner(ownerOf(folder))
   const initdb = ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
   execFileSync(...as(findProgram('initdb')!, initdb), { stdio: ['ignore', 'ignore', 'inherit'], cwd: folder })
   const settings = [
@@ -122,6 +117,13 @@ async function answers(folder: string): Promise<boolean> {
   } finally {
     await client.end()
   }
+}
+
+/** How a program is started: not as root, which PostgreSQL refuses, and ending with us even when we are killed. */
+function runner(owner: number | null): (program: string, args: string[]) => [string, string[]] {
+  if (findProgram('setpriv') === null) return (program, args) => [program, args]
+  const privileges = owner === null ? [] : [`--reuid=${owner}`, `--regid=${owner}`, '--clear-groups']
+  return (program, args) => ['setpriv', ['--pdeathsig=INT', ...privileges, program, ...args]]
 }
 
 /** As root: an unprivileged user id, to whom the folder is given. Null when we are not root. */
