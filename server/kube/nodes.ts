@@ -16,7 +16,7 @@ import { serverLabels } from './node-labels.ts'
 import { followIntent, type UpgradeDeps } from './upgrades.ts'
 import { createWorkQueue } from './work-queue.ts'
 
-export interface NodeDeps extends UpgradeDeps {
+export interface NodeDeps extends Omit<UpgradeDeps, 'wrote'> {
   readonly log: Log
   /** A machine's node is Ready; told again when its version changes. */
   readonly nodeReady: (node: string, version: string | null) => Promise<void>
@@ -54,15 +54,20 @@ export function createNodes(deps: NodeDeps): Nodes {
     // The watch may have brought a newer state meanwhile; then it is waiting already.
     if (nodes.get(name)?.node === seen.node) nodes.set(name, entry)
     if (entry.machine?.state === 'retired') return
-    await label(deps, entry)
+    await label(deps, entry, wrote)
     await tellReady(deps, told, entry)
-    await followIntent(deps, entry, known())
+    await followIntent({ ...deps, wrote }, nodes.get(name) ?? entry, known())
   }
 
   const queue = createWorkQueue('kube.node', look, deps.log)
-  const note = (node: KubeNode) => {
+  const keep = (node: KubeNode) => {
     const before = nodes.get(node.metadata.name)
+    if (before !== undefined && isOlder(node, before.node)) return
     nodes.set(node.metadata.name, { node, machine: before?.machine ?? null, role: before?.role ?? roleOf(node, null) })
+  }
+  const wrote = (object: KubeObject) => keep(pickNode(object))
+  const note = (node: KubeNode) => {
+    keep(node)
     queue.add(node.metadata.name)
   }
   // A change of one node may end the waiting of others.
@@ -94,6 +99,12 @@ export function createNodes(deps: NodeDeps): Nodes {
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
     close: () => queue.close()
   }
+}
+
+/** Versions of one object are numbers that grow (promised since Kubernetes 1.35, true long before). */
+function isOlder(left: KubeNode, right: KubeNode): boolean {
+  const version = ({ metadata }: KubeNode) => BigInt(metadata.resourceVersion ?? 0)
+  return left.metadata.uid === right.metadata.uid && version(left) < version(right)
 }
 
 function asked(node: KubeNode | undefined): string | undefined {
@@ -145,7 +156,11 @@ function roleOf({ metadata }: KubeNode, profile: Profile | null): Role {
 }
 
 /** Once, when they are missing: a person may change them afterwards, but for the role. */
-async function label(deps: NodeDeps, { node, machine, role }: KnownNode): Promise<void> {
+async function label(
+  deps: NodeDeps,
+  { node, machine, role }: KnownNode,
+  wrote: (object: KubeObject) => void
+): Promise<void> {
   if (machine === null) return
   const profile = await profileOf(deps.db, machine)
   const wanted = [
@@ -156,7 +171,7 @@ async function label(deps: NodeDeps, { node, machine, role }: KnownNode): Promis
   const missing = Object.fromEntries(wanted.filter(([key]) => has[key] === undefined))
   const keys = Object.keys(missing)
   if (keys.length === 0) return
-  await deps.kube.patch(paths.node(node.metadata.name), { metadata: { labels: missing } }, 'merge')
+  wrote(await deps.kube.patch(paths.node(node.metadata.name), { metadata: { labels: missing } }, 'merge'))
   await recordEvent(deps, {
     type: 'node.labelled',
     machine: machine.id,

@@ -6,7 +6,7 @@ import type { NewEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
 import { annotation, intent, MIRRORED_VERSION } from '../contract/names.ts'
 import type { KubeClient } from '../kubeapi/client.ts'
-import type { KubeNode } from '../kubeapi/objects.ts'
+import type { KubeNode, KubeObject } from '../kubeapi/objects.ts'
 import { paths } from '../kubeapi/paths.ts'
 import { findSlot } from '../store/slots.ts'
 import { type Recorder, recordEvent } from '../timeline.ts'
@@ -16,6 +16,8 @@ export interface UpgradeDeps extends Recorder {
   readonly kube: KubeClient
   /** What the API server says it runs; null before it was asked. */
   readonly apiServer: () => string | null
+  /** Told of each Node as our own write left it, before the watch brings it: else we would answer twice. */
+  readonly wrote: (node: KubeObject) => void
 }
 
 interface Known {
@@ -95,13 +97,13 @@ async function withdraw(deps: UpgradeDeps, known: Known): Promise<void> {
 }
 
 async function write(
-  { kube }: UpgradeDeps,
+  { kube, wrote }: UpgradeDeps,
   { node }: Known,
   labels: Record<string, string | null>,
   answer: string | null
 ): Promise<void> {
   const annotations = { [annotation.answer]: answer }
-  await kube.patch(paths.node(node.metadata.name), { metadata: { labels, annotations } }, 'merge')
+  wrote(await kube.patch(paths.node(node.metadata.name), { metadata: { labels, annotations } }, 'merge'))
 }
 
 function askedEvent({ node }: Known, target: string): NewEvent {

@@ -146,11 +146,12 @@ export const joiningRows: readonly Row[] = [
       const label = (key: string, value: string | null) => ({ metadata: { labels: { [key]: value } } })
       const set = async (client: typeof kubelet, key: string, value: string | null) =>
         statusOf(client.patch(paths.node('n1'), label(key, value), 'merge'))
-      // In force some seconds after it was made; a value of its own each time, since writing the same again is no change.
-      let tries = 0
-      await eventually(async () =>
-        (await set(kubelet, 'slipway.dev/version', `v9.9.${tries++}`)) === 403 ? true : null
-      )
+      // In force some seconds after it was made; asked without effect, since writing the same again is no change.
+      const probe = async () =>
+        statusOf(
+          kubelet.patch(paths.node('n1'), label('slipway.dev/version', 'v9.9.9'), 'merge', { query: { dryRun: 'All' } })
+        )
+      await eventually(async () => ((await probe()) === 403 ? true : null))
       for (const key of ['slipway.dev/version', 'slipway.dev/maintenance', 'slipway.dev/reinstall']) {
         await set(target.admin, key, null)
         t.equal(await set(kubelet, key, 'x'), 403, `sets ${key}`)

@@ -191,8 +191,11 @@ async function follows(t: Test, world: World, kubelet: KubeClient): Promise<void
     client.patch(paths.node('n1'), { metadata: { labels: { 'slipway.dev/version': version } } }, 'merge')
   const answer = async (pattern: RegExp) =>
     eventually(async () => (pattern.test(world.cluster.nodes()[0]?.reason ?? '') ? true : null))
-  let tries = 0
-  await eventually(async () => ((await statusOf(label(kubelet, `v1.36.${tries++}`))) === 403 ? true : null))
+  // The policy is in force some seconds after it was made; asked without effect, or a first success would be an intent.
+  const probe = { metadata: { labels: { 'slipway.dev/version': 'v1.36.1' } } }
+  const dry = { query: { dryRun: 'All' } }
+  const probed = async () => statusOf(kubelet.patch(paths.node('n1'), probe, 'merge', dry))
+  await eventually(async () => ((await probed()) === 403 ? true : null))
   t.equal((await refusal(label(kubelet, 'v1.36.3'))).status, 403, 'a node asks nothing of itself')
 
   await label(world.admin, 'v1.34.9')
