@@ -53,23 +53,28 @@ export async function provision(stage: Stage, firmware: Firmware, note: (line: s
 async function walk(stage: Stage, mark: (what: string, at: Date) => void): Promise<Machine> {
   const held = await until('an unknown machine to be held', patience.discovered, async () => {
     const [machine] = await stage.machines()
-    return machine?.state === 'discovered' && machine.profile !== null ? machine : null
+    if (machine?.state !== 'discovered') return null
+    const events = await stage.timeline(machine.id)
+    return events.some(({ type }) => type === 'boot.hold')
+      ? await stage.get<Machine>(`/api/v1/machines/${machine.id}`)
+      : null
   })
   const name = held.name ?? held.id
   const first = await stage.timeline(held.id)
   mark('first DHCP', timeOf(first, 'dhcp.discover'))
-  mark('discovered', timeOf(first, 'machine.discovered'))
+  mark('first script', timeOf(first, 'machine.discovered'))
 
   const approved = await stage.slipway('approve', name)
   if (approved.exitCode !== 0) throw new Error(`slipway approve ${name}: ${approved.stderr}`)
   await happened(stage, held.id, 'config.delivered', patience.installed, mark)
   await happened(stage, held.id, 'boot.local', patience.installed, mark)
   await happened(stage, held.id, 'machine.enrolled', patience.enrolled, mark)
-  await happened(stage, held.id, 'node.ready', patience.ready, mark)
-  return until('the machine to be ready', minute, async () => {
-    const machine = await stage.get<Machine>(`/api/v1/machines/${held.id}`)
-    return machine.state === 'ready' ? machine : null
+  await happened(stage, held.id, 'machine.ready', patience.ready, mark)
+  await until('its labels', patience.ready, async () => {
+    const events = await stage.timeline(held.id)
+    return events.find(({ message }) => message.startsWith('label end')) ?? null
   })
+  return stage.get<Machine>(`/api/v1/machines/${held.id}`)
 }
 
 async function happened(

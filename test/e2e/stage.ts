@@ -50,10 +50,16 @@ export async function openStage(artifacts: Artifacts): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-e2e-'))
   const namespace = await createNamespace('e2e', address)
   let cluster: Cluster | null = null
+  // Also when this process is told to end: what runs in the namespace is ended by the namespace itself.
+  const tidy = (): void => {
+    for (const each of [folder, cluster?.folder]) if (each !== undefined) rmSync(each, { recursive: true, force: true })
+  }
+  process.once('exit', tidy)
   const close = async (): Promise<void> => {
     await namespace.close()
     await cluster?.stop()
-    rmSync(folder, { recursive: true, force: true })
+    tidy()
+    process.off('exit', tidy)
   }
   try {
     cluster = await startCluster({ version: '1.35', namespace: { name: namespace.name, address } })

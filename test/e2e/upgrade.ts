@@ -35,6 +35,8 @@ spec: {minAvailable: 1, selector: {matchLabels: {app: app}}}
 export async function upgrade(t: Test, stage: Stage, node: Provisioned): Promise<void> {
   const { kubectl } = stage
   const inside = async (script: string): Promise<string> => (await node.guest.shell(node.address, script)).output.trim()
+  const readNode = async (): Promise<NodeObject> =>
+    JSON.parse(await kubectl(['get', 'node', node.name, '-o', 'json'])) as NodeObject
   const stepped = (pattern: RegExp, timeoutMs: number): Promise<TimelineEvent> =>
     until(String(pattern), timeoutMs, async () => {
       const events = await stage.timeline(node.id)
@@ -52,10 +54,15 @@ export async function upgrade(t: Test, stage: Stage, node: Provisioned): Promise
     const machine = await stage.get<Machine>(`/api/v1/machines/${node.id}`)
     t.equal(machine.state, 'maintenance', 'it has the slot')
     t.equal(await podName(stage), first, 'the pod is the same one')
-    const spec = JSON.parse(await kubectl(['get', 'node', node.name, '-o', 'json'])) as NodeObject
+    const spec = await readNode()
     t.equal(spec.spec.unschedulable, true, 'it is cordoned')
     t.equal(spec.metadata.labels[MIRRORED_VERSION], target, 'the label was accepted and mirrored')
-    t.match(spec.metadata.annotations[annotation.reason] ?? '', /app-budget/, 'the node itself tells why')
+    const told = await until('the node to tell why', minute, async () => {
+      const node = await readNode()
+      const reason = node.metadata.annotations[annotation.reason] ?? ''
+      return reason.includes('app-budget') ? node.metadata : null
+    })
+    t.equal(told.labels['slipway.dev/state'], 'draining')
   })
 
   const agent = await inside('systemctl show -p MainPID --value slipway-agent')
@@ -77,8 +84,9 @@ export async function upgrade(t: Test, stage: Stage, node: Provisioned): Promise
     const events = await stage.timeline(node.id)
     return events.find(({ type }) => type === 'slot.returned') ?? null
   })
+  await stepped(/^release end/, minute)
   await t.test('the node', async t => {
-    const after = JSON.parse(await kubectl(['get', 'node', node.name, '-o', 'json'])) as NodeObject
+    const after = await readNode()
     t.equal(after.status.nodeInfo.kubeletVersion, target)
     t.equal(after.status.conditions.find(({ type }) => type === 'Ready')?.status, 'True', 'it is Ready')
     t.not(after.spec.unschedulable, true, 'it may be scheduled to')
@@ -106,9 +114,9 @@ interface NodeObject {
   status: { nodeInfo: { kubeletVersion: string }; conditions: Array<{ type: string; status: string }> }
 }
 
-/** Kills make steps begin again, and a lease may be renewed: only ends count here. */
+/** Kills make steps begin again, and labels are written whenever something changes: only the ends of the rest count. */
 function isOnce(word: string): boolean {
-  return word.endsWith(' end') || /^(upgrade|slot)\./.test(word)
+  return (word.endsWith(' end') && word !== 'label end') || /^(upgrade|slot)\./.test(word)
 }
 
 const wantedUpgrade = [
