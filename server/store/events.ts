@@ -9,7 +9,7 @@ import { cut, TEXT_MAX_BYTES } from './text.ts'
 export const STRANGERS_MAX = 10_000
 /** A machine that waits at its boot screen for weeks must not push out everything else. */
 export const PER_MACHINE_MAX = 5_000
-/** Pruning is looked at once in so many events: often enough to bound, seldom enough to cost nothing. */
+/** Whoever writes each so-manieth event is pruned: who writes most is looked at most, and nobody waits for it. */
 const PRUNE_EVERY = 500
 
 export interface EventFilter {
@@ -38,7 +38,8 @@ export async function addEvent(db: Db, event: NewEvent, now: Date): Promise<Time
     })
     .returningAll()
     .executeTakeFirstOrThrow()
-  if (row.id % PRUNE_EVERY === 0) await pruneEvents(db)
+  const bound = row.machine === null ? STRANGERS_MAX : PER_MACHINE_MAX
+  if (row.id % PRUNE_EVERY === 0) await keepNewest(db, row.machine, bound)
   return fromRow(row)
 }
 
@@ -59,7 +60,7 @@ export async function listEvents(db: Db, filter: EventFilter): Promise<TimelineE
   return (await query.orderBy('id', 'desc').execute()).map(fromRow).reverse()
 }
 
-/** Drops the oldest of what exceeds the bounds, and returns how many went. */
+/** Drops the oldest of what exceeds the bounds, of everybody; returns how many went. Reads a whole index: not often. */
 export async function pruneEvents(
   db: Db,
   { strangers = STRANGERS_MAX, perMachine = PER_MACHINE_MAX }: { strangers?: number; perMachine?: number } = {}
@@ -67,11 +68,12 @@ export async function pruneEvents(
   const long = await db
     .selectFrom('events')
     .select('machine')
+    .where('machine', 'is not', null)
     .groupBy('machine')
-    .having(eb => eb.fn.countAll(), '>', Math.min(strangers, perMachine))
+    .having(eb => eb.fn.countAll(), '>', perMachine)
     .execute()
-  let dropped = 0
-  for (const { machine } of long) dropped += await keepNewest(db, machine, machine === null ? strangers : perMachine)
+  let dropped = await keepNewest(db, null, strangers)
+  for (const { machine } of long) dropped += await keepNewest(db, machine, perMachine)
   return dropped
 }
 

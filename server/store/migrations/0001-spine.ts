@@ -46,8 +46,10 @@ export const spine: Migration = {
       `create table events (
         id ${identity}, at ${text} not null, type ${text} not null, machine ${text}, boot ${text}, mac ${text},
         level ${text} not null, message ${text} not null, detail ${text} not null)`,
-      'create index events_machine on events (machine, id)',
-      'create index events_mac on events (mac, id)',
+      // Strangers have indexes of their own: many events without a machine must not slow down one machine's timeline.
+      'create index events_machine on events (machine, id) where machine is not null',
+      'create index events_stranger on events (id) where machine is null',
+      'create index events_mac on events (mac, id) where machine is null',
       'create index events_boot on events (boot, id)',
 
       `create table certificates (

@@ -15,7 +15,7 @@ import { createMachine } from '../../../server/store/machines.ts'
 import type { Db } from '../../../server/store/schema.ts'
 import * as slots from '../../../server/store/slots.ts'
 import * as access from '../../../server/store/tokens.ts'
-import { forEachDialect, later, noon } from '../../helpers/database.ts'
+import { forEachDialect, later, memoryDatabase, noon } from '../../helpers/database.ts'
 
 const mac = (n: number): Mac => `52:54:00:00:00:0${n}` as Mac
 const hardware: Hardware = {
@@ -141,6 +141,15 @@ forEachDialect(t, 'the timeline is bounded, and ids are never given twice', asyn
   t.equal(await pruneEvents(db), 0)
   t.equal(await pruneEvents(db, { strangers: 0, perMachine: 0 }), 30)
   t.equal((await addEvent(db, { type: 'dhcp.discover', message: 'x' }, noon)).id, 56)
+})
+
+t.test('strangers cannot fill the disk: writing prunes', async t => {
+  const db = await memoryDatabase(t)
+  await addEvent(db, { type: 'machine.discovered', machine: 'm-00000001', message: 'x' }, noon)
+  for (let i = 0; i < 11_000; i++) await addEvent(db, { type: 'dhcp.discover', message: 'x' }, noon)
+  const all = await listEvents(db, { limit: 20_000 })
+  t.ok(all.length < 10_000 + 500 + 2, `${all.length} events`)
+  t.equal(all[0]?.machine, 'm-00000001', 'a machine’s own are kept')
 })
 
 function range(from: number, to: number): number[] {
