@@ -116,6 +116,7 @@ async function start(
   const page = options.page === undefined ? null : await listenPage(deps, options.page, opened)
   await listen(await buildBootApp(deps), opened, { host: own.address, port: config.boot.port, key: 'boot.port' })
   await startWire(config, own, urls.boot(own.address), { recorder, log, metrics }, opened)
+  await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 
   const running = { boot: urls.boot(own.address), control: urls.control(own.address), page }
@@ -170,9 +171,7 @@ function sweep(recorder: Recorder, renew: () => void, log: Log, opened: AsyncDis
   let working: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
     renew()
-    working = Promise.all([failLateBoots(recorder), pruneEvents(recorder.db)]).catch((error: unknown) =>
-      log.error('sweep.failed', { error })
-    )
+    working = failLateBoots(recorder).catch((error: unknown) => log.error('sweep.failed', { error }))
   }, SWEEP_MS)
   opened.defer(async () => {
     clearInterval(timer)
