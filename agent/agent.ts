@@ -1,5 +1,5 @@
-// One tick: look, decide, write down, do, write down. Everything that outlives a tick is in the journal; what is kept in
-// memory here only saves asking again.
+// One tick: look, decide, write down, do, write down. Everything that outlives a tick is in the journal; what is kept
+// in memory here only saves asking again.
 
 import assert from 'node:assert/strict'
 import type { AgentConfig, Desired, Report } from '../server/contract/agent.ts'

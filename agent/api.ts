@@ -1,5 +1,5 @@
-// What the agent asks of the server, one function a route of server/contract/agent.ts. Refusals that the loop decides on
-// come back as values or as ServerRefused; everything else (network, garbage) is thrown and tried again later.
+// What the agent asks of the server, one function a route of server/contract/agent.ts. Refusals that the loop decides
+// on come back as values or as ServerRefused; everything else (network, garbage) is thrown and tried again later.
 
 import type { Desired, EnrolReply, Extension, JoinReply, Report, SlotReply } from '../server/contract/agent.ts'
 import type { Credentials, Reply, Transport } from './client.ts'

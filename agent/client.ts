@@ -1,6 +1,6 @@
-// The connection to the server: mutual TLS on one keep-alive connection, our own authority pinned and no other believed,
-// bounded bodies, a deadline on every request. Also fetches extensions, over plain HTTP when the server says so: their hash
-// came over the authenticated connection. Redirects are not followed.
+// The connection to the server: mutual TLS on one keep-alive connection, our own authority pinned and no other
+// believed, bounded bodies, a deadline on every request. Also fetches extensions, over plain HTTP when the server says
+// so: their hash came over the authenticated connection. Redirects are not followed.
 
 import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'

@@ -1,5 +1,5 @@
-// A certificate signing request (RFC 2986) for a P-256 key, in DER. Only what the server reads is in it: the public key and
-// the proof that we hold the private one. The server chooses the subject, so ours is a word for people.
+// A certificate signing request (RFC 2986) for a P-256 key, in DER. Only what the server reads is in it: the public key
+// and the proof that we hold the private one. The server chooses the subject, so ours is a word for people.
 //
 //   CertificationRequest ::= SEQUENCE { info, SEQUENCE { ecdsa-with-SHA256 }, BIT STRING signature }
 //   info ::= SEQUENCE { INTEGER 0, Name, SubjectPublicKeyInfo, [0] attributes (none) }

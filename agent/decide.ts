@@ -1,5 +1,5 @@
-// What to do next, from what is wanted and what was seen: one table, read from the top, the first row that matches wins. Pure.
-// Nothing here waits or fails; a step that is not possible yet says so itself when it is tried.
+// What to do next, from what is wanted and what was seen: one table, read from the top, the first row that matches
+// wins. Pure. Nothing here waits or fails; a step that is not possible yet says so itself when it is tried.
 
 import type { Desired } from '../server/contract/agent.ts'
 import type { IdentityState } from './identity.ts'

@@ -1,5 +1,5 @@
-// What the machine, the disk and the cluster say now, as one value for decide.ts. Looks and changes nothing. Versions are
-// asked of programs only when the program or the process has become another one.
+// What the machine, the disk and the cluster say now, as one value for decide.ts. Looks and changes nothing. Versions
+// are asked of programs only when the program or the process has become another one.
 
 import type { Desired } from '../server/contract/agent.ts'
 import { MIRRORED_VERSION } from '../server/contract/names.ts'

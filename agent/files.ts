@@ -1,5 +1,5 @@
-// Every file the agent touches, below its root. Writes are durable: content, then name, then folder reach the disk before
-// the call returns, since the journal promises what comes next.
+// Every file the agent touches, below its root. Writes are durable: content, then name, then folder reach the disk
+// before the call returns, since the journal promises what comes next.
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'

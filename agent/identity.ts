@@ -1,5 +1,5 @@
-// Who the agent is towards the server. The key is made here and never leaves the machine; certificate and key lie in one file,
-// so that a power cut leaves either the old pair or the new one.
+// Who the agent is towards the server. The key is made here and never leaves the machine; certificate and key lie in
+// one file, so that a power cut leaves either the old pair or the new one.
 //
 //   next-key.pem (0600, on disk) ─► CSR ─► certificate ─► identity.pem (both, in one rename) ─► next-key.pem removed
 //

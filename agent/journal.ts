@@ -1,6 +1,6 @@
-// The journal: one JSON record a line, on the disk before a step that changes the machine begins and after it ended. It is the
-// agent's whole memory. A torn last line (power cut in the middle of a write) was never promised and is dropped; a broken line
-// in the middle is a damaged disk, and said so.
+// The journal: one JSON record a line, on the disk before a step that changes the machine begins and after it ended. It
+// is the agent's whole memory. A torn last line (power cut in the middle of a write) was never promised and is dropped;
+// a broken line in the middle is a damaged disk, and said so.
 //
 //   {"seq":17,"at":"…","step":"cordon","edge":"begin","message":""}
 //   {"snapshot":{progress…},"seq":17}          first line after a compaction: what all dropped lines came to

@@ -1,5 +1,5 @@
-// JSON lines for the journal of systemd: an event name and fields. No levels to configure and no library, since the agent
-// must print its first line within milliseconds. Never a secret.
+// JSON lines for the journal of systemd: an event name and fields. No levels to configure and no library, since the
+// agent must print its first line within milliseconds. Never a secret.
 
 export interface Log {
   readonly info: (event: string, fields?: object) => void

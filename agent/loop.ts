@@ -1,5 +1,5 @@
-// The agent's only loop. A tick looks at the world and takes one step toward what is wanted; what must outlive it is in the
-// journal, so a crash costs one step and no more.
+// The agent's only loop. A tick looks at the world and takes one step toward what is wanted; what must outlive it is in
+// the journal, so a crash costs one step and no more.
 
 export interface Pace {
   readonly backoffMs: number

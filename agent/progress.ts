@@ -1,5 +1,5 @@
-// What the journal says about where we are: the records folded into one value. Pure. A step that has begun and not ended is
-// taken up again, so every step must bear being repeated.
+// What the journal says about where we are: the records folded into one value. Pure. A step that has begun and not
+// ended is taken up again, so every step must bear being repeated.
 
 /** The way of an upgrade, in order; a turn replaces what is left of it by another way. */
 export const ways = {

@@ -1,6 +1,6 @@
-// Strict decoders for what comes from outside: the server's replies, and our own files after a crash. Each checks every field
-// it returns and leaves unknown ones aside, so that a newer server may say more. Small by hand: a validator library would
-// cost more memory than the rest of the agent.
+// Strict decoders for what comes from outside: the server's replies, and our own files after a crash. Each checks every
+// field it returns and leaves unknown ones aside, so that a newer server may say more. Small by hand: a validator
+// library would cost more memory than the rest of the agent.
 
 import type { AgentConfig, Desired, EnrolReply, Extension, JoinReply, SlotReply } from '../server/contract/agent.ts'
 

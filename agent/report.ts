@@ -1,5 +1,5 @@
-// Tells the server what was done and seen: journalled steps until it has accepted them, then only when something changed or
-// for a sign of life. A report that fails costs nothing: the next one carries the same steps.
+// Tells the server what was done and seen: journalled steps until it has accepted them, then only when something
+// changed or for a sign of life. A report that fails costs nothing: the next one carries the same steps.
 
 import type { Report } from '../server/contract/agent.ts'
 import type { Files } from './files.ts'

@@ -1,5 +1,5 @@
-// The one place the agent starts a process. No shell, an explicit environment, a deadline on every command, bounded output,
-// and secrets never in argv (any user on the node can read it). execa is loaded with the first command.
+// The one place the agent starts a process. No shell, an explicit environment, a deadline on every command, bounded
+// output, and secrets never in argv (any user on the node can read it). execa is loaded with the first command.
 
 export interface Ran {
   readonly exitCode: number | null // null: killed, timed out, or never started

@@ -1,5 +1,5 @@
-// What each step does, one function a step. Every one bears being repeated: it may have been cut off anywhere. A step that
-// cannot be done yet waits and says for what; one that went wrong throws. The journal is kept by agent.ts.
+// What each step does, one function a step. Every one bears being repeated: it may have been cut off anywhere. A step
+// that cannot be done yet waits and says for what; one that went wrong throws. The journal is kept by agent.ts.
 
 import { ServerRefused } from './api.ts'
 import { Fault } from './fault.ts'

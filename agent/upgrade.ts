@@ -1,5 +1,5 @@
-// The steps of an upgrade. Order and turns are in progress.ts and decide.ts; here is what each one does. All of them may be
-// repeated. From `switch` on the machine is changed, and a failure leads through the -back steps.
+// The steps of an upgrade. Order and turns are in progress.ts and decide.ts; here is what each one does. All of them
+// may be repeated. From `switch` on the machine is changed, and a failure leads through the -back steps.
 
 import { annotation } from '../server/contract/names.ts'
 import { KubeError } from '../server/kubeapi/errors.ts'
@@ -57,7 +57,10 @@ export const upgradeActions: Record<Exclude<UpgradeStep, 'stage'>, Action> = {
   }
 }
 
-/** Owner and cordon in one patch against the Node as read, so that an administrator's cordon in between is not taken for ours. */
+/**
+ * Owner and cordon in one patch against the Node as read, so that an administrator's cordon in between is not taken
+ * for ours.
+ */
 async function cordon({ api, signal }: Work): Promise<string> {
   const node = await needNode(api, signal)
   if (isOurs(node)) return 'cordoned'
@@ -119,7 +122,10 @@ async function restart({ run, signal }: Work): Promise<Outcome> {
   return done('the kubelet was restarted')
 }
 
-/** Waits for proof; how long is decided by decide.ts. After a power cut the extension and the kubelet are put right first. */
+/**
+ * Waits for proof; how long is decided by decide.ts. After a power cut the extension and the kubelet are put right
+ * first.
+ */
 async function verify({ files, run, observer, api, facts, progress, step, signal }: Work): Promise<Outcome> {
   const { linked, installed, running } = facts.observed
   if (linked !== null && linked !== installed) await mergeExtension(files, run, linked, signal)

@@ -1,5 +1,5 @@
-// Puts the server together from its parts; nothing else knows all of them. What was opened is closed in reverse order, also
-// when a later part cannot start: a server runs whole or not at all.
+// Puts the server together from its parts; nothing else knows all of them. What was opened is closed in reverse order,
+// also when a later part cannot start: a server runs whole or not at all.
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// The timeline as it happens: what was written to the store is then told to those who listen (the page, slipway get -w).
-// Leaves out how events are stored (store/events.ts) and how they reach a browser (http/routes/watch.ts).
+// The timeline as it happens: what was written to the store is then told to those who listen (the page, slipway get
+// -w). Leaves out how events are stored (store/events.ts) and how they reach a browser (http/routes/watch.ts).
 
 import type { NewEvent, TimelineEvent } from './contract/event.ts'
 import { addEvent } from './store/events.ts'

@@ -1,5 +1,6 @@
-// Features of the processor, named and valued as the Node Feature Discovery does (its docs/usage/features.md, source/cpu).
-// Left out: what needs the CPUID instruction (cpuid.*, hypervisor, SGX) and the governors, which change by themselves.
+// Features of the processor, named and valued as the Node Feature Discovery does (its docs/usage/features.md,
+// source/cpu). Left out: what needs the CPUID instruction (cpuid.*, hypervisor, SGX) and the governors, which change by
+// themselves.
 
 import { type Features, flag, present } from './features.ts'
 import type { Snapshot } from './snapshot.ts'

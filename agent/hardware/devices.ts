@@ -1,6 +1,6 @@
-// Features of PCI, USB, network and storage devices, named as the Node Feature Discovery does (source/pci, usb, network,
-// storage). Two of its mistakes are not repeated: a device with 0 virtual functions is not capable of them, and a loop,
-// zram or optical device is no disk.
+// Features of PCI, USB, network and storage devices, named as the Node Feature Discovery does (source/pci, usb,
+// network, storage). Two of its mistakes are not repeated: a device with 0 virtual functions is not capable of them,
+// and a loop, zram or optical device is no disk.
 
 import { type Features, flag, present } from './features.ts'
 import type { Disk, PciDevice, Snapshot, UsbDevice } from './snapshot.ts'

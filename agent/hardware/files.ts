@@ -1,6 +1,7 @@
-// Reads the snapshot that hardware labels are made of, from /sys, /proc and /etc/os-release below a root, and a little from
-// systeminformation (only on a real machine, each call with a time limit; never getAllData, which calls out). A file that
-// cannot be read is a fact that is not known, never a failure: sysfs answers EINVAL for the speed of a link that is down.
+// Reads the snapshot that hardware labels are made of, from /sys, /proc and /etc/os-release below a root, and a little
+// from systeminformation (only on a real machine, each call with a time limit; never getAllData, which calls out). A
+// file that cannot be read is a fact that is not known, never a failure: sysfs answers EINVAL for the speed of a link
+// that is down.
 
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -102,7 +103,10 @@ async function readParameters(root: string): Promise<Readonly<Record<string, str
   return Object.fromEntries(pairs.filter((pair): pair is [string, string] => pair[1] !== null))
 }
 
-/** The first that can be read, in the order of the Node Feature Discovery. Only the lines that labels are made of are kept. */
+/**
+ * The first that can be read, in the order of the Node Feature Discovery. Only the lines that labels are made of are
+ * kept.
+ */
 async function readKernelConfig(root: string, release: string): Promise<readonly string[]> {
   const plain = [
     `/usr/lib/modules/${release}/config`,

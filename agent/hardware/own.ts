@@ -1,5 +1,5 @@
-// Facts under hw.slipway.dev/ that the Node Feature Discovery does not have: sizes and counts that schedulers and people ask
-// for. Serial numbers and addresses are no labels.
+// Facts under hw.slipway.dev/ that the Node Feature Discovery does not have: sizes and counts that schedulers and
+// people ask for. Serial numbers and addresses are no labels.
 
 import { isDisk } from './devices.ts'
 import { type Features, flag, present } from './features.ts'

@@ -1,5 +1,5 @@
-// What is read from the machine before anything is concluded from it: texts as the kernel gives them, null where there was
-// nothing to read. hardware/files.ts fills it; labels are pure functions of it.
+// What is read from the machine before anything is concluded from it: texts as the kernel gives them, null where there
+// was nothing to read. hardware/files.ts fills it; labels are pure functions of it.
 
 export interface Snapshot {
   readonly cpuinfo: string

@@ -1,5 +1,6 @@
-// Emptying our own node: which pods must go, and one round of asking them to. Budgets are respected and never forced; who
-// waits for what is said in a sentence. Not here: DaemonSet and static pods (a complete drain is the server's to order).
+// Emptying our own node: which pods must go, and one round of asking them to. Budgets are respected and never forced;
+// who waits for what is said in a sentence. Not here: DaemonSet and static pods (a complete drain is the server's to
+// order).
 
 import { type KubeCause, KubeError } from '../../server/kubeapi/errors.ts'
 import type { KubePod } from '../../server/kubeapi/objects.ts'
@@ -69,7 +70,9 @@ async function evict(api: NodeApi, pod: KubePod, signal: AbortSignal): Promise<R
   }
 }
 
-/** Why not, in words for the one who owns the pod. The API server names the budget, which a node itself may not read. */
+/**
+ * Why not, in words for the one who owns the pod. The API server names the budget, which a node itself may not read.
+ */
 export function explain({ status, message, causes }: KubeError): string {
   const budget = causes.find(({ reason }: KubeCause) => reason === 'DisruptionBudget')
   if (budget !== undefined) return `is kept by its budget: ${budget.message}`

@@ -1,6 +1,6 @@
-// Keeps the labels the agent owns equal to the labels it wants, and touches no others. What it owns is written on the Node
-// itself, so a restarted agent still knows what to remove. The Node's state (label) and story (annotations) go along, all in
-// one patch.
+// Keeps the labels the agent owns equal to the labels it wants, and touches no others. What it owns is written on the
+// Node itself, so a restarted agent still knows what to remove. The Node's state (label) and story (annotations) go
+// along, all in one patch.
 
 import { annotation, NFD_PREFIX, STATE_LABEL } from '../../server/contract/names.ts'
 import type { KubeNode } from '../../server/kubeapi/objects.ts'

@@ -1,5 +1,5 @@
-// Our own Node, its pods and its Lease, asked for with the kubelet's own credential: only what that identity may do. A pod is
-// never asked for by name: once it is gone the answer is 403, not 404.
+// Our own Node, its pods and its Lease, asked for with the kubelet's own credential: only what that identity may do. A
+// pod is never asked for by name: once it is gone the answer is 403, not 404.
 
 import type { KubeClient } from '../../server/kubeapi/client.ts'
 import { isKubeError } from '../../server/kubeapi/errors.ts'

@@ -1,5 +1,5 @@
-// Whether an upgrade has happened: all of it must hold, and the first thing that does not is said. The version on the disk
-// proves nothing about the process that runs; a Node that is Ready proves nothing about the last minute. Pure.
+// Whether an upgrade has happened: all of it must hold, and the first thing that does not is said. The version on the
+// disk proves nothing about the process that runs; a Node that is Ready proves nothing about the last minute. Pure.
 
 import type { KubeNode } from '../../server/kubeapi/objects.ts'
 

@@ -1,5 +1,5 @@
-// Wakes the loop when the label that asks for a version changes on our own Node, so that an upgrade does not wait for the next
-// poll. Only a hint: the loop looks for itself, and a watch that fails costs a poll interval.
+// Wakes the loop when the label that asks for a version changes on our own Node, so that an upgrade does not wait for
+// the next poll. Only a hint: the loop looks for itself, and a watch that fails costs a poll interval.
 
 import { MIRRORED_VERSION } from '../../server/contract/names.ts'
 import type { KubeClient } from '../../server/kubeapi/client.ts'

@@ -1,5 +1,5 @@
-// Into the cluster: the server's files for kubeadm, the command, the files gone again whatever came of it. They hold the
-// bootstrap token, so they are 0600 and in /run, which no disk keeps.
+// Into the cluster: the server's files for kubeadm, the command, the files gone again whatever came of it. They hold
+// the bootstrap token, so they are 0600 and in /run, which no disk keeps.
 
 import type { JoinReply } from '../../server/contract/agent.ts'
 import type { Files } from '../files.ts'
@@ -7,7 +7,9 @@ import { paths } from '../paths.ts'
 import type { Run } from '../run.ts'
 import { kubeadmInit, kubeadmJoin } from './kubeadm.ts'
 
-/** What kubeadm and the kubelet leave behind, the first of them soonest (facts of kubeadm join, phase kubelet-start). */
+/**
+ * What kubeadm and the kubelet leave behind, the first of them soonest (facts of kubeadm join, phase kubelet-start).
+ */
 const traces = [paths.kubeletConf, paths.bootstrapConf, paths.kubeletConfig, '/etc/kubernetes/manifests/etcd.yaml']
 
 /** Whether kubeadm has been at work on this machine. */

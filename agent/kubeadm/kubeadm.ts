@@ -1,4 +1,5 @@
-// The kubeadm commands the agent uses. Each takes `run` first, so a test passes a fake. Secrets go by file, never by argument.
+// The kubeadm commands the agent uses. Each takes `run` first, so a test passes a fake. Secrets go by file, never by
+// argument.
 
 import { type Ran, type Run, tail } from '../run.ts'
 

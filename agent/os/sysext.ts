@@ -1,6 +1,6 @@
 // Kubernetes as a systemd system extension: an image is staged beside the others, one link says which is in force, and
-// systemd-sysext lays it over /usr without a reboot. Going back is the old link. systemd-sysext ends with 0 and leaves out an
-// image that it does not like, so what counts is the kubelet that is in /usr afterwards.
+// systemd-sysext lays it over /usr without a reboot. Going back is the old link. systemd-sysext ends with 0 and leaves
+// out an image that it does not like, so what counts is the kubelet that is in /usr afterwards.
 
 import type { Extension } from '../../server/contract/agent.ts'
 import { Fault } from '../fault.ts'

@@ -1,4 +1,5 @@
-// What the API says beside machines, events and documents: requests of operators, and the views of boots, leases, nodes.
+// What the API says beside machines, events and documents: requests of operators, and the views of boots, leases,
+// nodes.
 
 import { type Static, Type } from 'typebox'
 import { MachineName } from './machine.ts'

@@ -5,7 +5,10 @@ import { type Static, Type } from 'typebox'
 export const TimelineEvent = Type.Object({
   id: Type.Integer(),
   at: Type.String({ format: 'date-time' }),
-  /** Dotted, area first: dhcp.discover, dhcp.ack, tftp.sent, boot.script, boot.hold, config.delivered, machine.approved, … */
+  /**
+   * Dotted, area first: dhcp.discover, dhcp.ack, tftp.sent, boot.script, boot.hold, config.delivered,
+   * machine.approved, …
+   */
   type: Type.String({ pattern: '^[a-z]+(\\.[a-z-]+)+$' }),
   machine: Type.Union([Type.String(), Type.Null()]),
   boot: Type.Union([Type.String(), Type.Null()]),

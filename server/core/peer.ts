@@ -1,5 +1,5 @@
-// Who shows this certificate, and may they go on? TLS proved that we signed it; the store knows what became of it since.
-// Asked at every request, so that a machine that was retired is refused on a connection that is already open.
+// Who shows this certificate, and may they go on? TLS proved that we signed it; the store knows what became of it
+// since. Asked at every request, so that a machine that was retired is refused on a connection that is already open.
 
 import type { MachineState } from '../contract/machine.ts'
 import type { FaultCode } from './fault.ts'

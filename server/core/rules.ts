@@ -45,7 +45,9 @@ export function like(pattern: string, text: string): boolean {
   return at <= value.length - last.length
 }
 
-/** The name a rule gives: placeholders filled, what a DNS label cannot hold turned into dashes, at most 63 characters. */
+/**
+ * The name a rule gives: placeholders filled, what a DNS label cannot hold turned into dashes, at most 63 characters.
+ */
 export function nameFor(rule: Rule, subject: Subject, number: number): string {
   const values: Record<string, string> = {
     number: String(number),

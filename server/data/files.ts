@@ -1,5 +1,5 @@
-// The data folder (0700): made at start, and checked before anything is served from it. Holds the database, the authority,
-// what machines are given, the first administrator's token and, while a server runs, run.json with its URLs.
+// The data folder (0700): made at start, and checked before anything is served from it. Holds the database, the
+// authority, what machines are given, the first administrator's token and, while a server runs, run.json with its URLs.
 
 import { constants } from 'node:fs'
 import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'

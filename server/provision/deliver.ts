@@ -72,7 +72,9 @@ function unknownBoot(): Fault {
   return new Fault('not_found', 'no such boot; boot the machine from the network again')
 }
 
-/** Somebody else knows this boot's address: nothing more is served, its certificates end, its machine must try again. */
+/**
+ * Somebody else knows this boot's address: nothing more is served, its certificates end, its machine must try again.
+ */
 async function raiseAlarm(deps: Deps, boot: Boot, address: string, reason: string): Promise<void> {
   await transact(deps, async (db, add) => {
     await moveBoot(db, boot.id, ['offered', 'delivered', 'confirmed'], 'quarantined', deps.now())

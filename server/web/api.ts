@@ -1,4 +1,5 @@
-// Talks to the server's API with the session's cookie. Every failure becomes an Error whose message is the server's own.
+// Talks to the server's API with the session's cookie. Every failure becomes an Error whose message is the server's
+// own.
 
 import type { NodeView, Session } from '../contract/api.ts'
 import type { TimelineEvent } from '../contract/event.ts'

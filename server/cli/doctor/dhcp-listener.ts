@@ -1,5 +1,5 @@
-// A process of its own: listens with npm's dhcp where clients and servers broadcast, and prints one JSON line a server that
-// it hears of. It never sends. Arguments: the servers' port, the clients' port.
+// A process of its own: listens with npm's dhcp where clients and servers broadcast, and prints one JSON line a server
+// that it hears of. It never sends. Arguments: the servers' port, the clients' port.
 
 import dhcp, { type Packet } from 'dhcp'
 import Options from 'dhcp/lib/options.js'

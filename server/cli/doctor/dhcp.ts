@@ -1,5 +1,5 @@
-// Other DHCP servers on this network: heard, never asked for. The listening is done by npm's dhcp in a process of its own,
-// since that package stops at some packets and prints about others.
+// Other DHCP servers on this network: heard, never asked for. The listening is done by npm's dhcp in a process of its
+// own, since that package stops at some packets and prints about others.
 
 import { spawn } from 'node:child_process'
 import { networkInterfaces } from 'node:os'

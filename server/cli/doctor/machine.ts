@@ -1,5 +1,5 @@
-// Reads a machine's timeline as an experienced operator would: how far did it come, and what stands between that and the
-// next step?
+// Reads a machine's timeline as an experienced operator would: how far did it come, and what stands between that and
+// the next step?
 
 import type { TimelineEvent } from '../../contract/event.ts'
 import type { Machine } from '../../contract/machine.ts'
