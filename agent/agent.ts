@@ -246,6 +246,4 @@ async function lastDesired(files: Files): Promise<Desired | null> {
   return text === null ? null : decodeDesired(JSON.parse(text))
 }
 
-function said(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error))

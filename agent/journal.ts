@@ -94,6 +94,6 @@ function parseLine(line: string, index: number): { seq: number; snapshot?: Progr
     // Said below, for both ways of being broken.
   }
   throw new Fault(
-    `the journal ${paths.journal} is damaged at line ${index + 1}: check the disk, move the file away, restart the agent`
+    `the journal ${paths.journal} is damaged at line ${index + 1}: check the disk, move the file away, start again`
   )
 }

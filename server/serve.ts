@@ -2,6 +2,7 @@
 // also when a later part cannot start: a server runs whole or not at all.
 
 import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
@@ -102,12 +103,13 @@ async function start(
     }
   }
 
-  let tls = await serverIdentity(config, authority, own.address, now())
+  const reached = { address: own.address, hostname: hostname() }
+  let tls = await serverIdentity(config, authority, reached, now())
   const control = await buildControlApp(deps, tls)
   const host = own.loopback ? own.address : '0.0.0.0'
   await listen(control, opened, { host, port: config.control.port, key: 'control.port' })
   const renew = (): void => {
-    const renewed = renewedIdentity(config, authority, own.address, tls, now())
+    const renewed = renewedIdentity(config, authority, reached, tls, now())
     if (renewed === null) return
     tls = renewed
     ;(control.server as unknown as TlsServer).setSecureContext(tls)

@@ -18,7 +18,7 @@ const edge =
 const banned: Array<[pattern: RegExp, instead: string, where: (path: string) => boolean]> = [
   [/^export default/, 'a named export', () => true],
   [/^export \*|^export \{.*\} from/, 'an import from the file that defines it', () => true],
-  [/\bas any\b|: any\b|<any>/, 'unknown, then narrow it', () => true],
+  [/\bas any\b|^(?! *(\/\/|\*)).*: any\b|<any>/, 'unknown, then narrow it', () => true],
   [
     /\bDate\.now\(\)|new Date\(\)|Math\.random\(\)/,
     'a parameter: now, random',
@@ -46,9 +46,10 @@ for (const [pattern, instead, where] of banned) {
 }
 
 t.test('files fit in the head and lines fit on the screen', async t => {
+  const limit = (path: string): number => (inSource(path) ? 250 : 400) // a table of cases may be long
   t.same(
     files
-      .filter(({ path, lines }) => !path.endsWith('.test.ts') && lines.length > 250)
+      .filter(({ path, lines }) => !path.endsWith('.test.ts') && lines.length > limit(path))
       .map(({ path, lines }) => `${path}: ${lines.length} lines`),
     []
   )
@@ -88,7 +89,7 @@ const mayImport: Array<[folder: string, targets: RegExp]> = [
   ['server/tftp', /^node:|^server\/(contract|core)\/|^server\/log\.ts$/],
   ['server/boot', /^server\/(contract|core)\/|^(ignition|kickstart)\//],
   ['server/store', /^(kysely|pg)(\/|$)|^node:|^server\/(contract|core)\//],
-  ['server/pki', /^node-forge(\/|$)|^node:|^server\/(contract|core)\//],
+  ['server/pki', /^(node-forge|ipaddr\.js)(\/|$)|^node:|^server\/(contract|core)\//],
   ['server/kubeapi', /^node:|^yaml$/],
   ['server/upgrade', /^server\/(contract|core)\//],
   [

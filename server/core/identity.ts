@@ -30,8 +30,20 @@ const blankUuids = new Set([
   '00020003-0004-0005-0006-000700080009',
   '12345678-1234-5678-90ab-cddeefaabbcc'
 ])
-const blankSerials =
-  /^(|0+|none|n\/a|not specified|not applicable|default string|to be filled by o\.e\.m\.|system serial number|serial number|123456789|0123456789|xxxxxxxx+|unknown)$/i
+const blankSerials = new Set([
+  '',
+  'none',
+  'n/a',
+  'unknown',
+  'not specified',
+  'not applicable',
+  'default string',
+  'to be filled by o.e.m.',
+  'serial number',
+  'system serial number',
+  '123456789',
+  '0123456789'
+])
 
 /** A UUID that can tell machines apart, in lower case; null when it is blank, default or no UUID at all. */
 export function usableUuid(text: string | null): string | null {
@@ -43,7 +55,7 @@ export function usableUuid(text: string | null): string | null {
 /** A serial number that can tell machines apart; null when it is blank or a vendor's default. */
 export function usableSerial(text: string | null): string | null {
   const serial = text?.trim() ?? ''
-  return blankSerials.test(serial) ? null : serial
+  return blankSerials.has(serial.toLowerCase()) || /^(0+|x{8,})$/i.test(serial) ? null : serial
 }
 
 /**

@@ -57,7 +57,8 @@ export async function armMachine(recorder: Recorder, ref: string, wipe: boolean)
     const armed = await move(recorder, db, machine, 'arm', { armed: true, wipe, version: null })
     const boot = await latestBoot(db, machine.id)
     if (boot !== null) await moveBoot(db, boot.id, ['offered', 'delivered'], 'superseded', recorder.now())
-    const message = `one installation is armed${wipe ? ', which may erase disks that hold data' : ''}; boot it from the network`
+    const erasing = wipe ? ', which may erase disks that hold data' : ''
+    const message = `one installation is armed${erasing}; boot it from the network`
     await add({ type: 'machine.armed', machine: machine.id, message, detail: { wipe, by: 'operator' } })
     return armed
   })
