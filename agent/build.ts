@@ -38,8 +38,10 @@ const runtimes: Record<Arch, Runtime> = {
   }
 }
 
-/** Flags the executable runs with: a small young generation, and a bound that a leak meets before the machine does. */
-const execArgv = ['--max-semi-space-size=1', '--max-old-space-size=96']
+/** Flags the executable runs with: little memory before speed, and a bound that a leak meets before the machine does. */
+const execArgv = ['--max-semi-space-size=1', '--max-old-space-size=96', '--optimize-for-size', '--v8-pool-size=1']
+/** The code cache is refused by a runtime whose compiler was set otherwise. */
+const compilerArgv = ['--optimize-for-size']
 
 export const nativeArch: Arch = process.arch === 'arm64' ? 'arm64' : 'x86_64'
 
@@ -137,7 +139,7 @@ async function assemble(
   await writeFile(config.main, bundle)
   await writeFile(join(work, 'sea.json'), JSON.stringify(config))
   const maker = isNative ? node : await fetchNode(nativeArch, say)
-  await execa(maker, ['--experimental-sea-config', join(work, 'sea.json')])
+  await execa(maker, [...compilerArgv, '--experimental-sea-config', join(work, 'sea.json')])
   const made = join(work, 'slipway-agent')
   await copyFile(node, made)
   await strip(made, runtimes[arch].strips, say)

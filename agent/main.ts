@@ -6,6 +6,10 @@ import { parseArgs } from 'node:util'
 import { createLog } from './log.ts'
 import { AGENT_VERSION } from './version.ts'
 
+// Read by libuv when its first thread starts. Each thread brings a heap of its own, and nothing here is done in parallel;
+// the second is for a name look-up that hangs.
+process.env['UV_THREADPOOL_SIZE'] ??= '2'
+
 const help = `slipway-agent: makes this machine a node of a Kubernetes cluster, and keeps it up to date
 
   slipway-agent run [options]    enrols with the server, joins the cluster, follows the labels of its Node
