@@ -1,7 +1,8 @@
 // Measurements, each a file of its own beside this one: node test/bench/main.ts agent [--json]
 
 const benches: Record<string, () => Promise<{ bench: (args: readonly string[]) => Promise<void> }>> = {
-  agent: async () => import('./agent.ts')
+  agent: async () => import('./agent.ts'),
+  lab: async () => import('./lab.ts')
 }
 
 const [name = '', ...args] = process.argv.slice(2)
