@@ -1,6 +1,6 @@
 // Whether a certificate signing request in the cluster is exactly the one that a join token was minted for. Pure.
-// After pkg/apis/certificates/helpers.go:ValidateKubeletClientCSR, and stricter: Kubernetes' own approver never compares the
-// name, so with it any token could become any node.
+// After pkg/apis/certificates/helpers.go:ValidateKubeletClientCSR, and stricter: Kubernetes' own approver never
+// compares the name, so with it any token could become any node.
 
 export const kubeletClientSigner = 'kubernetes.io/kube-apiserver-client-kubelet'
 

@@ -1,5 +1,6 @@
-// The cluster, as far as provisioning asks of it: how a machine joins, what its nodes are, the label that asks for a version.
-// Either it exists already (cluster.kubeconfig), or the first control plane machine makes it and hands over its admin.conf.
+// The cluster, as far as provisioning asks of it: how a machine joins, what its nodes are, the label that asks for a
+// version. Either it exists already (cluster.kubeconfig), or the first control plane machine makes it and hands over
+// its admin.conf.
 
 import type { JoinReply } from '../contract/agent.ts'
 import type { NodeView } from '../contract/api.ts'
@@ -49,7 +50,9 @@ export interface Cluster {
   readonly close: () => Promise<void>
 }
 
-/** Throws Fault not_found when the configured kubeconfig is not there. A cluster that does not answer is no obstacle. */
+/**
+ * Throws Fault not_found when the configured kubeconfig is not there. A cluster that does not answer is no obstacle.
+ */
 export async function openCluster(config: ClusterConfig, deps: ClusterDeps): Promise<Cluster> {
   const path = config.cluster?.kubeconfig ?? kubeconfigPath(config.data)
   const there = await exists(path)

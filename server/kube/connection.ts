@@ -1,7 +1,7 @@
-// The connection to one cluster while the server runs: what must be there is installed, nodes and certificate requests are
-// watched, expired tokens removed, and the API server's version asked now and then. All of it goes on by itself after failures.
+// The connection to one cluster while the server runs: what must be there is installed, nodes and certificate
+// requests are watched, expired tokens removed, and the API server's version asked now and then. All of it goes on by
+// itself after failures.
 
-import { setTimeout as wait } from 'node:timers/promises'
 import type { KubeClient } from '../kubeapi/client.ts'
 import { isKubeError } from '../kubeapi/errors.ts'
 import type { CertificateSigningRequest, KubeNode, KubeObject, ServerVersion } from '../kubeapi/objects.ts'
@@ -70,7 +70,7 @@ export function connect(deps: ConnectionDeps): Connection {
       const ok = await check()
       waking = new AbortController()
       const early = AbortSignal.any([signal, waking.signal])
-      await wait(ok ? checkMs : retryMs, undefined, { signal: early, ref: false }).catch(() => null) // or sooner
+      await pause(ok ? checkMs : retryMs, early)
     }
   }
 
@@ -135,6 +135,19 @@ function pickRequest(object: KubeObject): CertificateSigningRequest {
 
 function concernsUs({ spec }: CertificateSigningRequest): boolean {
   return spec.username?.startsWith('system:bootstrap:') === true
+}
+
+/** Ends early, and without an error, when the signal says so. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, ms)
+    const end = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  })
 }
 
 function reasonOf(error: unknown): string {

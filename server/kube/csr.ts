@@ -1,7 +1,9 @@
-// Reads a PKCS #10 certification request (RFC 2986) as far as deciding about it needs: who it names, whether it asks for
-// anything beside, and whether its maker holds the key. The bytes come from any holder of a join token: every length is checked.
+// Reads a PKCS #10 certification request (RFC 2986) as far as deciding about it needs: who it names, whether it asks
+// for anything beside, and whether its maker holds the key. The bytes come from any holder of a join token: every
+// length is checked.
 //
-//   CertificationRequest ::= SEQUENCE { info SEQUENCE { version, subject, publicKey, [0] attributes }, algorithm, signature }
+//   CertificationRequest ::= SEQUENCE { info, algorithm, signature }
+//   info                 ::= SEQUENCE { version, subject, publicKey, [0] attributes }
 //
 // Not here: what may be approved (core/csr-approval.ts).
 

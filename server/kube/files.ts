@@ -1,5 +1,6 @@
-// The files of the cluster in the data folder: the kubeconfig that the first control plane handed over, and which machine that
-// is. The claim is made by an exclusive create, so two machines that ask at once cannot both be told to begin a cluster.
+// The files of the cluster in the data folder: the kubeconfig that the first control plane handed over, and which
+// machine that is. The claim is made by an exclusive create, so two machines that ask at once cannot both be told to
+// begin a cluster.
 
 import { access, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'

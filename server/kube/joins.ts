@@ -1,6 +1,6 @@
-// The certificate requests of joining kubelets: of each that comes from one of our tokens, exactly the right one is approved,
-// any other is denied and told on the timeline; requests of others are not ours to judge. Once the certificate is issued the
-// token's Secret goes. What is right is core/csr-approval.ts.
+// The certificate requests of joining kubelets: of each that comes from one of our tokens, exactly the right one is
+// approved, any other is denied and told on the timeline; requests of others are not ours to judge. Once the
+// certificate is issued the token's Secret goes. What is right is core/csr-approval.ts.
 
 import { type CsrDecision, decideCsr, tokenIdOf } from '../core/csr-approval.ts'
 import type { KubeClient } from '../kubeapi/client.ts'

@@ -1,5 +1,5 @@
-// kubeadm's configuration files (kubeadm.k8s.io/v1beta4) for a machine that joins, and for the first control plane. Pure.
-// Held to the real `kubeadm config validate` of two minors by test/server/kube/kubeadm-config.test.ts.
+// kubeadm's configuration files (kubeadm.k8s.io/v1beta4) for a machine that joins, and for the first control plane.
+// Pure. Held to the real `kubeadm config validate` of two minors by test/server/kube/kubeadm-config.test.ts.
 
 import { stringify } from 'yaml'
 import type { ClusterSpec, ProfileSpec } from '../contract/document.ts'
@@ -36,8 +36,8 @@ export function joinConfiguration({ node, profile, token }: Joining): string {
 }
 
 /**
- * The discovery file pins the authority, so nothing is asked of the anonymous cluster-info. kubeadm wants exactly one cluster
- * with the empty name, and no contexts, when the token is given apart.
+ * The discovery file pins the authority, so nothing is asked of the anonymous cluster-info. kubeadm wants exactly one
+ * cluster with the empty name, and no contexts, when the token is given apart.
  */
 export function discoveryKubeconfig({ cluster, caPem }: Pick<Joining, 'cluster' | 'caPem'>): string {
   const authority = Buffer.from(caPem).toString('base64')

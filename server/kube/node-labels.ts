@@ -1,5 +1,5 @@
-// Which labels a kubelet may give its own Node at registration (--node-labels), after well_known_labels.go and NodeRestriction:
-// with one it may not, it refuses to start. The others the server sets once the Node is there.
+// Which labels a kubelet may give its own Node at registration (--node-labels), after well_known_labels.go and
+// NodeRestriction: with one it may not, it refuses to start. The others the server sets once the Node is there.
 
 import { intent } from '../contract/names.ts'
 

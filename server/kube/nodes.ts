@@ -1,5 +1,6 @@
-// The cluster's nodes as one watch shows them: the list for the page, the news that a machine's node is Ready, the labels that
-// only the server may set, and the intents (upgrades.ts). The watch only notes; one worker looks at each node as it is now.
+// The cluster's nodes as one watch shows them: the list for the page, the news that a machine's node is Ready, the
+// labels that only the server may set, and the intents (upgrades.ts). The watch only notes; one worker looks at each
+// node as it is now.
 
 import type { NodeView } from '../contract/api.ts'
 import type { Profile, Role } from '../contract/document.ts'

@@ -1,5 +1,6 @@
-// What Slipway installs in a cluster, as plain objects: the rights of a join token (no more than kubeadm join needs), those of
-// joined nodes, and the policy that keeps a node from setting the labels by which administrators ask for work on it. Pure.
+// What Slipway installs in a cluster, as plain objects: the rights of a join token (no more than kubeadm join needs),
+// those of joined nodes, and the policy that keeps a node from setting the labels by which administrators ask for
+// work on it. Pure.
 
 import { intent, TOKEN_GROUP_PREFIX } from '../contract/names.ts'
 import { paths } from '../kubeapi/paths.ts'
@@ -22,8 +23,9 @@ const join = 'slipway:join'
 export const workerTokenGroup = `${TOKEN_GROUP_PREFIX}worker`
 
 /**
- * The least that a token needs to join with a discovery file, found by adding one rule at a time. Absent on purpose: automatic
- * approval (nodeclient), which would let any token become any node; kube-proxy's ConfigMap, whose refusal is a mere warning.
+ * The least that a token needs to join with a discovery file, found by adding one rule at a time. Absent on purpose:
+ * automatic approval (nodeclient), which would let any token become any node; kube-proxy's ConfigMap, whose refusal
+ * is a mere warning.
  */
 const tokenRights: readonly Installed[] = [
   {
@@ -76,10 +78,16 @@ const nodeRights: readonly Installed[] = [
 const intentKeys = Object.values(intent)
 
 /** True when a label is in both sets or in neither, and equal. CEL; every key is a constant of ours. */
-const unchanged = (key: string) =>
-  `('${key}' in variables.now) == ('${key}' in variables.was) && (!('${key}' in variables.now) || variables.now['${key}'] == variables.was['${key}'])`
+const unchanged = (key: string) => {
+  const [now, was] = [`'${key}' in variables.now`, `'${key}' in variables.was`]
+  return `(${now}) == (${was}) && (!(${now}) || variables.now['${key}'] == variables.was['${key}'])`
+}
 
-export const intentPolicyMessage = `nodes may not set, change or remove ${intentKeys.join(', ')}: an administrator asks with them`
+/** An empty map of texts: CEL has no literal that says of what. */
+const none = "{'': ''}.filter(k, false)"
+
+const keys = intentKeys.join(', ')
+export const intentPolicyMessage = `nodes may not set, change or remove ${keys}: an administrator asks with them`
 
 const intentPolicy: readonly Installed[] = [
   {
@@ -104,12 +112,11 @@ const intentPolicy: readonly Installed[] = [
         variables: [
           {
             name: 'was',
-            expression:
-              "oldObject != null && has(oldObject.metadata.labels) ? oldObject.metadata.labels : {'': ''}.filter(k, false)"
+            expression: `oldObject != null && has(oldObject.metadata.labels) ? oldObject.metadata.labels : ${none}`
           },
           {
             name: 'now',
-            expression: "has(object.metadata.labels) ? object.metadata.labels : {'': ''}.filter(k, false)"
+            expression: `has(object.metadata.labels) ? object.metadata.labels : ${none}`
           }
         ],
         validations: [

@@ -1,5 +1,6 @@
-// Bootstrap tokens (bootstrap.kubernetes.io/token Secrets): one for one join of one machine, good for minutes, in a group of our
-// own whose requests nobody approves but us. The row in the store says what it is for; the secret half is only in its Secret.
+// Bootstrap tokens (bootstrap.kubernetes.io/token Secrets): one for one join of one machine, good for minutes, in a
+// group of our own whose requests nobody approves but us. The row in the store says what it is for; the secret half
+// is only in its Secret.
 
 import type { Role } from '../contract/document.ts'
 import { TOKEN_GROUP_PREFIX } from '../contract/names.ts'

@@ -1,5 +1,5 @@
-// A node's label slipway.dev/version, answered: what upgrade/intent.ts accepts is mirrored to the label that a node cannot forge
-// and that its agent obeys; what it does not accept is said on the node and on the timeline, once.
+// A node's label slipway.dev/version, answered: what upgrade/intent.ts accepts is mirrored to the label that a node
+// cannot forge and that its agent obeys; what it does not accept is said on the node and on the timeline, once.
 
 import type { Role } from '../contract/document.ts'
 import type { NewEvent } from '../contract/event.ts'
@@ -29,7 +29,9 @@ interface Known {
 /** Annotations and labels are cut there; a reason is a sentence. */
 const answerCharactersMax = 400
 
-/** Compares what the node was asked for with what was answered, and writes the difference. Repeated, it does nothing. */
+/**
+ * Compares what the node was asked for with what was answered, and writes the difference. Repeated, it does nothing.
+ */
 export async function followIntent(deps: UpgradeDeps, known: Known, all: readonly Known[]): Promise<void> {
   const { labels = {}, annotations = {} } = known.node.metadata
   const asked = labels[intent.version]

@@ -1,5 +1,5 @@
-// Work by name, one after the other: a watch says what changed, the worker looks at it as it is now. A name that is waiting
-// already is not added twice, so a storm of events costs one look; what fails is tried again a little later.
+// Work by name, one after the other: a watch says what changed, the worker looks at it as it is now. A name that is
+// waiting already is not added twice, so a storm of events costs one look; what fails is tried again a little later.
 
 import type { Log } from '../log.ts'
 

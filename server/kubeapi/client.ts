@@ -1,5 +1,6 @@
-// The Kubernetes API over node:https: one keep-alive agent for each set of credentials, bounded bodies, a deadline on every
-// request. Server and agent both use it; watch.ts adds list and watch. Not here: discovery, server-side apply, exec, proxies.
+// The Kubernetes API over node:https: one keep-alive agent for each set of credentials, bounded bodies, a deadline on
+// every request. Server and agent both use it; watch.ts adds list and watch. Not here: discovery, server-side apply,
+// exec, proxies.
 
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'

@@ -1,5 +1,6 @@
-// Credentials from a kubeconfig on disk. The kubelet replaces its certificate by moving a symbolic link, and an operator may
-// replace any of the files, so each use looks at what the paths lead to and reads again only when that changed.
+// Credentials from a kubeconfig on disk. The kubelet replaces its certificate by moving a symbolic link, and an
+// operator may replace any of the files, so each use looks at what the paths lead to and reads again only when that
+// changed.
 
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
@@ -9,8 +10,8 @@ import { type Kubeconfig, KubeconfigError, type Material, parseKubeconfig } from
 const fileBytesMax = 1024 * 1024
 
 /**
- * Credentials of the kubeconfig at `path`. Every path, also those inside the file, is taken below `root`: the lab runs agents
- * in folders of their own. The source gives the same object until one of the files changed.
+ * Credentials of the kubeconfig at `path`. Every path, also those inside the file, is taken below `root`: the lab
+ * runs agents in folders of their own. The source gives the same object until one of the files changed.
  */
 export function fileCredentials(path: string, root = '/'): CredentialSource {
   let known: { stamp: string; files: readonly string[]; credentials: Credentials } | null = null

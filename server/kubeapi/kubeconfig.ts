@@ -1,6 +1,6 @@
-// Reads a kubeconfig (clientcmd v1) as far as Slipway needs it: one server, its CA, and a client certificate or a token.
-// Pure: files that it refers to are named, not opened (files.ts does). Exec plugins, proxies, passwords and skipped
-// verification are refused with a sentence rather than ignored.
+// Reads a kubeconfig (clientcmd v1) as far as Slipway needs it: one server, its CA, and a client certificate or a
+// token. Pure: files that it refers to are named, not opened (files.ts does). Exec plugins, proxies, passwords and
+// skipped verification are refused with a sentence rather than ignored.
 
 /** PEM text given inline, or the path where it lies. */
 export type Material = { readonly pem: string } | { readonly path: string }
@@ -20,7 +20,9 @@ export class KubeconfigError extends Error {
 
 const textCharactersMax = 256 * 1024
 
-/** Parses YAML or JSON. The yaml package is loaded only here, so that an agent without a kubeconfig never pays for it. */
+/**
+ * Parses YAML or JSON. The yaml package is loaded only here, so that an agent without a kubeconfig never pays for it.
+ */
 export async function parseKubeconfig(text: string): Promise<Kubeconfig> {
   if (text.length > textCharactersMax) throw new KubeconfigError('the kubeconfig is larger than 256 KiB')
   const { parse } = await import('yaml')

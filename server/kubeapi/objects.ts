@@ -1,5 +1,5 @@
-// The few fields of Kubernetes objects that Slipway reads or writes, as they are on the wire (JSON). Not a client library's
-// types: what is absent here is not looked at.
+// The few fields of Kubernetes objects that Slipway reads or writes, as they are on the wire (JSON). Not a client
+// library's types: what is absent here is not looked at.
 
 export interface ObjectMeta {
   readonly name: string

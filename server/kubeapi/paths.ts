@@ -1,4 +1,5 @@
-// Paths of the Kubernetes API that Slipway uses, and their query strings. Names are encoded: a hostile one stays one segment.
+// Paths of the Kubernetes API that Slipway uses, and their query strings. Names are encoded: a hostile one stays one
+// segment.
 
 const core = '/api/v1'
 const certificates = '/apis/certificates.k8s.io/v1'

@@ -1,12 +1,12 @@
-// List, then watch for ever: pages, resumes at the last resourceVersion (bookmarks move it on a quiet resource), relists after
-// 410, waits longer after each failure, and ends only with its signal.
+// List, then watch for ever: pages, resumes at the last resourceVersion (bookmarks move it on a quiet resource),
+// relists after 410, waits longer after each failure, and ends only with its signal.
 //
 //   list ── items ──► watch ── EOF, reset ──► watch again from the last version
 //     ▲                 │
 //     └──── 410 Gone ───┘
 //
-// A quiet watch is ended by the server after timeoutSeconds (random 290–580, so that a fleet does not return at once) and by us
-// a little later, should the connection have died without a word.
+// A quiet watch is ended by the server after timeoutSeconds (random 290–580, so that a fleet does not return at once)
+// and by us a little later, should the connection have died without a word.
 
 import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as wait } from 'node:timers/promises'

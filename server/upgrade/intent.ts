@@ -1,8 +1,8 @@
-// What becomes of a node's label slipway.dev/version: accepted, to wait, or refused with the reason and the remedy. Pure; asked
-// again whenever the cluster changes, so that what waits goes on by itself.
+// What becomes of a node's label slipway.dev/version: accepted, to wait, or refused with the reason and the remedy.
+// Pure; asked again whenever the cluster changes, so that what waits goes on by itself.
 //
-// The rules are Kubernetes' own (version skew policy; kubeadm upgrade): one minor at a time, the control plane first, and a
-// kubelet never newer than the API server it speaks to. A downgrade is not supported by kubeadm.
+// The rules are Kubernetes' own (version skew policy; kubeadm upgrade): one minor at a time, the control plane first,
+// and a kubelet never newer than the API server it speaks to. A downgrade is not supported by kubeadm.
 
 import type { Role } from '../contract/document.ts'
 import { compareVersions, parseVersion, runningVersion, type Version } from './version.ts'

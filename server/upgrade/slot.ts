@@ -1,5 +1,5 @@
-// Whether a machine may be out of service now, and by which command it upgrades. One at a time; waves come later. Pure: that
-// there is only one slot is also the store's primary key, so two servers cannot both say yes.
+// Whether a machine may be out of service now, and by which command it upgrades. One at a time; waves come later.
+// Pure: that there is only one slot is also the store's primary key, so two servers cannot both say yes.
 
 import type { Role } from '../contract/document.ts'
 import { compareVersions, parseVersion, runningVersion } from './version.ts'

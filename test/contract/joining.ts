@@ -1,5 +1,5 @@
-// Contract rows about joining: bootstrap tokens, the rights that Slipway installs for them, certificate requests, and the policy
-// that keeps nodes from the intent labels. The objects are the ones that server/kube installs.
+// Contract rows about joining: bootstrap tokens, the rights that Slipway installs for them, certificate requests, and
+// the policy that keeps nodes from the intent labels. The objects are the ones that server/kube installs.
 
 import { createKubeClient } from '../../server/kubeapi/client.ts'
 import type { CertificateSigningRequest, KubeNode } from '../../server/kubeapi/objects.ts'

@@ -1,5 +1,5 @@
-// One contract, three API servers: the simulated one of `slipway lab`, and the real ones it must not differ from. Everything
-// goes through our own client, so that it is held to the truth as well.
+// One contract, three API servers: the simulated one of `slipway lab`, and the real ones it must not differ from.
+// Everything goes through our own client, so that it is held to the truth as well.
 
 import t from 'tap'
 import { needsTools } from '../helpers/tools.ts'

@@ -1,4 +1,5 @@
-// Contract rows about what a kubelet's credential may do: its Node, its Lease, Events. The intent labels are in policy.ts.
+// Contract rows about what a kubelet's credential may do: its Node, its Lease, Events. The intent labels are in
+// policy.ts.
 
 import type { KubeNode, ObjectMeta } from '../../server/kubeapi/objects.ts'
 import { paths } from '../../server/kubeapi/paths.ts'

@@ -28,6 +28,12 @@ async function evict(client: KubeClient, name: string, deleteOptions: object = {
   return client.create(paths.eviction('default', name), body)
 }
 
+/** The admission plugin hears of a new pod a moment later; until then it is 404 to a kubelet. */
+async function known(client: KubeClient, name: string): Promise<void> {
+  const dry = async () => statusOf(evict(client, name, { dryRun: ['All'] }))
+  await eventually(async () => ((await dry()) === 404 ? null : true))
+}
+
 interface Budget extends KubeObject {
   readonly status?: {
     readonly disruptionsAllowed: number
@@ -73,6 +79,7 @@ export const podRows: readonly Row[] = [
       await target.kubelet('n2')
       await put(target.admin, 'here', 'n1')
       await put(target.admin, 'there', 'n2')
+      await known(kubelet, 'there')
       // The authorizer's graph hears of the pod a moment later.
       await eventually(async () => ((await statusOf(kubelet.get(pod('here')))) === 0 ? true : null))
       t.equal(await statusOf(kubelet.get(pod('there'))), 403)
@@ -99,6 +106,7 @@ export const podRows: readonly Row[] = [
     async run(t, target) {
       const kubelet = await target.kubelet('n1')
       await run(target.admin, 'slow', 'n1')
+      await known(kubelet, 'slow')
       await evict(kubelet, 'slow')
       const leaving = await target.admin.get<KubePod>(pod('slow'))
       t.type(leaving.metadata.deletionTimestamp, 'string')
@@ -115,6 +123,7 @@ export const podRows: readonly Row[] = [
     async run(t, target) {
       const kubelet = await target.kubelet('n1')
       const made = await run(target.admin, 'meant', 'n1')
+      await known(kubelet, 'meant')
       const other = { preconditions: { uid: '00000000-0000-0000-0000-000000000000' } }
       t.match(await refusal(evict(kubelet, 'meant', other)), { status: 409, reason: 'Conflict' })
       t.equal(await statusOf(evict(kubelet, 'meant', { dryRun: ['All'] })), 0)
@@ -130,6 +139,7 @@ export const podRows: readonly Row[] = [
       await budget(admin, 'web', { minAvailable: 2, selector: { matchLabels: { app: 'web' } } })
       for (const name of ['web-1', 'web-2', 'web-3']) await run(admin, name, 'n1', { app: 'web' })
       await allows(admin, 'web', 1, 3)
+      for (const name of ['web-1', 'web-2', 'web-3']) await known(kubelet, name)
       t.equal(await statusOf(evict(kubelet, 'web-1')), 0)
       await allows(admin, 'web', 0, 2)
       const refused = await refusal(evict(kubelet, 'web-2'))
@@ -147,6 +157,7 @@ export const podRows: readonly Row[] = [
       t.equal(refused.retryAfterSeconds, null)
       t.equal(await statusOf(evict(kubelet, 'web-2', { dryRun: ['All'] })), 429)
       await put(admin, 'web-4', 'n1', { app: 'web' })
+      await known(kubelet, 'web-4')
       t.equal(await statusOf(evict(kubelet, 'web-4')), 0, 'pending pods are no part of the budget')
       await run(admin, 'web-5', 'n1', { app: 'web' })
       await allows(admin, 'web', 1, 3)
@@ -162,6 +173,7 @@ export const podRows: readonly Row[] = [
         await budget(admin, name, { minAvailable: 0, selector: { matchLabels: { app: 'twice' } } })
       }
       await run(admin, 'twice', 'n1', { app: 'twice' })
+      await known(kubelet, 'twice')
       t.match(await refusal(evict(kubelet, 'twice')), { status: 500, message: /more than one PodDisruptionBudget/ })
     }
   }

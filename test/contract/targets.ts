@@ -1,4 +1,5 @@
-// The API servers that the one contract suite runs against, each with an administrator, kubelets' credentials and tokens.
+// The API servers that the one contract suite runs against, each with an administrator, kubelets' credentials and
+// tokens.
 
 import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'

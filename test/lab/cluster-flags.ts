@@ -1,4 +1,5 @@
-// How the processes of cluster.ts are set up: kubeadm's configuration and the flags, after what kubeadm itself would write.
+// How the processes of cluster.ts are set up: kubeadm's configuration and the flags, after what kubeadm itself would
+// write.
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

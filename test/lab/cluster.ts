@@ -1,6 +1,6 @@
-// A real Kubernetes control plane as plain processes: etcd, API server (Node and RBAC authorisation, NodeRestriction, bootstrap
-// tokens), controller manager, scheduler. Keys come from kubeadm's own phases. On loopback with free ports for tests, or in a
-// network namespace with an address that guests can reach. Not here: nodes.
+// A real Kubernetes control plane as plain processes: etcd, API server (Node and RBAC authorisation, NodeRestriction,
+// bootstrap tokens), controller manager, scheduler. Keys come from kubeadm's own phases. On loopback with free ports
+// for tests, or in a network namespace with an address that guests can reach. Not here: nodes.
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'

@@ -1,5 +1,6 @@
 // What a kubelet's identity may write once authorisation let it through: NodeRestriction's rules
-// (plugin/pkg/admission/noderestriction) for our subset, and Slipway's own policy about intent labels, when it is installed.
+// (plugin/pkg/admission/noderestriction) for our subset, and Slipway's own policy about intent labels, when it is
+// installed.
 
 import { intent } from '../../../server/contract/names.ts'
 import { readCertificateRequest } from '../../../server/kube/csr.ts'

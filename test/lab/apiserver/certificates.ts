@@ -1,5 +1,6 @@
-// The simulated cluster's certificate authority: just enough X.509 (RFC 5280), encoded by hand over node:crypto, to give the
-// server its certificate, the administrator theirs, and kubelets what they ask for. Not for anything but the lab.
+// The simulated cluster's certificate authority: just enough X.509 (RFC 5280), encoded by hand over node:crypto, to
+// give the server its certificate, the administrator theirs, and kubelets what they ask for. Not for anything but the
+// lab.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 

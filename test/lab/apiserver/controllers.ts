@@ -1,5 +1,6 @@
-// What a real cluster's controllers do by themselves, as far as joining and draining need it: approve a kubelet's own renewals
-// where RBAC allows, sign what is approved, count disruption budgets. Replacing evicted pods is the lab's business.
+// What a real cluster's controllers do by themselves, as far as joining and draining need it: approve a kubelet's own
+// renewals where RBAC allows, sign what is approved, count disruption budgets. Replacing evicted pods is the lab's
+// business.
 
 import { readCertificateRequest } from '../../../server/kube/csr.ts'
 import type { Authority } from './certificates.ts'

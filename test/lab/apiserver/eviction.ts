@@ -1,4 +1,5 @@
-// Evictions (pkg/registry/core/pod/storage/eviction.go) and the deletion of pods, with the accounting of disruption budgets.
+// Evictions (pkg/registry/core/pod/storage/eviction.go) and the deletion of pods, with the accounting of disruption
+// budgets.
 
 import { array, at, isFields } from './fields.ts'
 import { type Fields, type Json, type ObjectStore, sameJson, type Stored } from './objects.ts'

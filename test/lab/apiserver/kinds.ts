@@ -26,7 +26,10 @@ export function prepareCreate(resource: Resource, namespace: string | null, body
   return object
 }
 
-/** The object as a PUT or PATCH of `next` over `old` would store it, with what that (sub)resource does not own taken from `old`. */
+/**
+ * The object as a PUT or PATCH of `next` over `old` would store it, with what that (sub)resource does not own taken
+ * from `old`.
+ */
 export function prepareUpdate(resource: Resource, subresource: string | null, old: Stored, next: Stored): Stored {
   const { name, uid, resourceVersion } = next.metadata
   const what = qualified(resource)

@@ -6,8 +6,8 @@ import { apiVersionOf, type Resource } from './resources.ts'
 import type { Match } from './selectors.ts'
 
 /**
- * One page as a List object. Later pages show objects as they are now, not as they were at the first page's version; a watch
- * from that version tells of every change between, so a client ends with the truth all the same.
+ * One page as a List object. Later pages show objects as they are now, not as they were at the first page's version;
+ * a watch from that version tells of every change between, so a client ends with the truth all the same.
  */
 export function listPage(
   store: ObjectStore,

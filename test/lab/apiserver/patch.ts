@@ -1,5 +1,6 @@
-// The three kinds of patch: JSON merge patch (RFC 7386), JSON patch (RFC 6902: add, remove, replace, test), and Kubernetes'
-// strategic merge, which merges some lists by a key. Not here: server-side apply, $retainKeys, moves and copies.
+// The three kinds of patch: JSON merge patch (RFC 7386), JSON patch (RFC 6902: add, remove, replace, test), and
+// Kubernetes' strategic merge, which merges some lists by a key. Not here: server-side apply, $retainKeys, moves and
+// copies.
 
 import { array, isFields, text } from './fields.ts'
 import type { Fields, Json, Stored } from './objects.ts'

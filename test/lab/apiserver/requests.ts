@@ -1,5 +1,5 @@
-// One request to the simulated API server, from who asks to the reply: authorisation, admission, the kind's own rules, storage.
-// Watches are recognised here and served by watching.ts. Nothing here touches a socket.
+// One request to the simulated API server, from who asks to the reply: authorisation, admission, the kind's own
+// rules, storage. Watches are recognised here and served by watching.ts. Nothing here touches a socket.
 
 import { enforceIntentPolicy, restrictNode } from './admission.ts'
 import { type DeleteOptions, deletePod, evict } from './eviction.ts'

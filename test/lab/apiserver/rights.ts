@@ -1,5 +1,6 @@
-// Authorisation as --authorization-mode=Node,RBAC does it: either may allow, neither denies. RBAC is evaluated from the stored
-// roles and bindings; the Node authorizer from the rules of plugin/pkg/auth/authorizer/node for our subset of resources.
+// Authorisation as --authorization-mode=Node,RBAC does it: either may allow, neither denies. RBAC is evaluated from
+// the stored roles and bindings; the Node authorizer from the rules of plugin/pkg/auth/authorizer/node for our subset
+// of resources.
 
 import { isFields, text } from './fields.ts'
 import type { Fields, ObjectStore, Stored } from './objects.ts'

@@ -1,5 +1,6 @@
-// What a cluster made by kubeadm holds from its first moment, as far as Slipway looks: namespaces, built-in roles, the two
-// ConfigMaps that kubeadm reads. The stock token group and its automatic approval are left out, as Slipway's own clusters do.
+// What a cluster made by kubeadm holds from its first moment, as far as Slipway looks: namespaces, built-in roles,
+// the two ConfigMaps that kubeadm reads. The stock token group and its automatic approval are left out, as Slipway's
+// own clusters do.
 
 import type { Fields, ObjectStore, Stored } from './objects.ts'
 

@@ -1,5 +1,6 @@
-// The simulated API server of `slipway lab`: TLS on loopback with an authority of its own, the subset of the Kubernetes API that
-// Slipway uses, held to the truth by test/contract/kubeapi.test.ts. Objects live in memory and die with it.
+// The simulated API server of `slipway lab`: TLS on loopback with an authority of its own, the subset of the
+// Kubernetes API that Slipway uses, held to the truth by test/contract/kubeapi.test.ts. Objects live in memory and
+// die with it.
 
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'

@@ -53,7 +53,9 @@ function current(store: ObjectStore, { resource, namespace, match }: WatchReques
   return store.list(resource.plural, namespace).filter(match)
 }
 
-/** An object that stops matching the selector is deleted, as far as this watch is concerned; one that starts is added. */
+/**
+ * An object that stops matching the selector is deleted, as far as this watch is concerned; one that starts is added.
+ */
 function typeFor({ resource, namespace, match }: WatchRequest, change: Change): Change['type'] | null {
   const { object, previous } = change
   if (change.resource !== resource.plural) return null

@@ -1,5 +1,5 @@
-// Which certificate request is approved: one row each for everything that may be wrong. The requests are encoded by node-forge,
-// so that our reader is held to somebody else's writer.
+// Which certificate request is approved: one row each for everything that may be wrong. The requests are encoded by
+// node-forge, so that our reader is held to somebody else's writer.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import forge from 'node-forge'

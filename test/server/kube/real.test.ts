@@ -1,5 +1,5 @@
-// Joining and the label, end to end over an API server: the simulated one, and the real 1.36 where it is at hand. What a real
-// machine would do is done by hand: kubelets' requests, registration, the status of a node.
+// Joining and the label, end to end over an API server: the simulated one, and the real 1.36 where it is at hand.
+// What a real machine would do is done by hand: kubelets' requests, registration, the status of a node.
 
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

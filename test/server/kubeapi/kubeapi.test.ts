@@ -1,5 +1,5 @@
-// The client by itself: kubeconfigs, errors, connections, credentials that change, watches that break. What the API server means
-// by its answers is test/contract/kubeapi.test.ts.
+// The client by itself: kubeconfigs, errors, connections, credentials that change, watches that break. What the API
+// server means by its answers is test/contract/kubeapi.test.ts.
 
 import { once } from 'node:events'
 import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
