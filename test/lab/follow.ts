@@ -11,6 +11,7 @@ import type { Lab } from './lab.ts'
 import type { LabHooks } from './main.ts'
 import { pause } from './rack/http.ts'
 import type { Report } from './report.ts'
+import { approvalNote } from './texts.ts'
 import { isDone, isUpgraded } from './view.ts'
 
 export interface FollowDeps {
@@ -21,6 +22,8 @@ export interface FollowDeps {
   readonly signal: AbortSignal
   /** How long a machine that needs an operator waits for one before the lab plays one. */
   readonly approveAfterMs: number
+  /** Machines that were named as waiting. */
+  readonly named: Set<string>
 }
 
 export interface Goal {
@@ -89,15 +92,22 @@ function control(lab: Lab): LabControl {
   }
 }
 
-async function approve({ lab, fleet, report, approveAfterMs, signal }: FollowDeps): Promise<void> {
+/** A machine that needs an operator is named when it begins to wait; when none comes in time the lab plays one. */
+async function approve({ lab, fleet, report, approveAfterMs, named, signal }: FollowDeps): Promise<void> {
   for (const { seen, machine } of fleet.members()) {
     if (machine?.state !== 'discovered' || seen.stage !== 'waiting') continue
+    const { name, product } = seen.spec
+    if (!named.has(name)) {
+      named.add(name)
+      const note = approvalNote(name, product, Math.round(approveAfterMs / 1000))
+      report.note(note, { event: 'machine.waits', machine: name })
+    }
     if (Date.now() - seen.since.getTime() < approveAfterMs) continue
     try {
       await lab.api.approve(machine.id)
-      report.note(`${seen.spec.name} waited for approval; the lab approved it, as an operator would.`, {
+      report.note(`${name} was approved by the lab, as an operator would.`, {
         event: 'machine.approved',
-        machine: seen.spec.name
+        machine: name
       })
     } catch {
       signal.throwIfAborted() // somebody was quicker, or the server is being restarted: the next look tells

@@ -122,14 +122,23 @@ async function run(
   signal: AbortSignal
 ): Promise<number> {
   const { urls, code } = lab.server.ready
-  const access = { page: urls.page ?? urls.control, code, folder: lab.folder.path }
-  report.note(`Everything is below ${lab.folder.path}; page: ${loginUrl(access)}`, {
+  const { path: folder, data } = lab.folder
+  const access = { page: urls.page ?? urls.control, control: urls.control, code, folder, data }
+  report.note(`Everything is below ${folder}. The page: ${loginUrl(access)}`, {
     event: 'lab.started',
-    folder: lab.folder.path,
+    folder,
     urls,
     login: loginUrl(access)
   })
-  const deps = { lab, fleet, report, hooks, signal, approveAfterMs: options.once ? 1_000 : 30_000 }
+  const deps = {
+    lab,
+    fleet,
+    report,
+    hooks,
+    signal,
+    approveAfterMs: options.once ? 1_000 : 30_000,
+    named: new Set<string>()
+  }
   await lab.rack.powerOn()
   const extraMs = options.machines * PER_MACHINE_MS
   const goals: Goal[] = [{ name: 'ready', target: null, withinMs: READY_MS + extraMs }]

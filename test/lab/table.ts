@@ -6,33 +6,41 @@ import type { Row } from './view.ts'
 const heads = ['MACHINE', 'NODE', 'FIRMWARE', 'SYSTEM', 'STAGE', 'SINCE', 'ADDRESS', 'NEXT'] as const
 const colours: Record<Row['tone'], string> = { waiting: '33', working: '36', good: '32', bad: '31' }
 
+/** More rows than this would scroll away under the cursor: those that need nothing are left out first. */
+const ROWS_MAX = 20
+
 /** Lines without line ends. `columns`: of the terminal. */
-export function tableLines(rows: readonly Row[], now: Date, columns: number, colour: 'colour' | 'plain'): string[] {
-  const cells = rows.map(row => [
-    row.machine,
-    row.node ?? '-',
-    row.firmware,
-    row.system,
-    row.stage,
-    ago(row.since, now),
-    row.address ?? '-',
-    row.next
-  ])
-  const widths = heads.map((head, at) => Math.max(head.length, ...cells.map(row => plain(row[at]!).length)))
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, at) => (at === heads.length - 1 ? plain(cell) : plain(cell).padEnd(widths[at]!)))
-      .join('  ')
-      .slice(0, columns)
-      .trimEnd()
-  return [line(heads), ...cells.map((row, at) => paint(line(row), rows[at]!, colour))]
+export function tableLines(all: readonly Row[], now: Date, columns: number, colour: 'colour' | 'plain'): string[] {
+  const rows = all.length <= ROWS_MAX ? all : all.toSorted((a, b) => rank[a.tone] - rank[b.tone]).slice(0, ROWS_MAX)
+  const cells = rows.map(row =>
+    [
+      row.machine,
+      row.node ?? '-',
+      row.firmware,
+      row.system,
+      row.stage,
+      ago(row.since, now),
+      row.address ?? '-',
+      row.next
+    ].map(plain)
+  )
+  const widths = heads.map((head, at) => Math.max(head.length, ...cells.map(row => row[at]!.length)))
+  const lines = [heads, ...cells].map((row, index) => {
+    const fitted = row.map((cell, at) => cell.padEnd(widths[at]!))
+    const cut = fitted.join('  ').slice(0, columns).trimEnd()
+    const from = fitted.slice(0, STAGE).reduce((sum, cell) => sum + cell.length + 2, 0)
+    const tone = index === 0 || colour === 'plain' ? null : rows[index - 1]!.tone
+    return tone === null ? cut : paint(cut, from, row[STAGE]!.length, colours[tone])
+  })
+  return rows.length === all.length ? lines : [...lines, `… and ${all.length - rows.length} more`]
 }
 
-function paint(line: string, { stage, tone }: Row, colour: 'colour' | 'plain'): string {
-  const at = line.indexOf(plain(stage))
-  if (colour === 'plain' || at === -1) return line
-  const end = at + plain(stage).length
-  return `${line.slice(0, at)}\u001b[${colours[tone]}m${line.slice(at, end)}\u001b[0m${line.slice(end)}`
+const STAGE = 4
+const rank: Record<Row['tone'], number> = { bad: 0, waiting: 1, working: 2, good: 3 }
+
+function paint(line: string, from: number, length: number, code: string): string {
+  const stage = line.slice(from, from + length)
+  return `${line.slice(0, from)}\u001b[${code}m${stage}\u001b[0m${line.slice(from + length)}`
 }
 
 /** 7 s, 1 m 05 s */

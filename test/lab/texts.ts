@@ -12,29 +12,38 @@ export const simulated: readonly string[] = [
 
 export interface Access {
   readonly page: string
+  readonly control: string
   readonly code: string
   readonly folder: string
+  readonly data: string
 }
 
 /** The page's address with its login: the code is in the fragment, which no browser sends and no server logs. */
-export function loginUrl({ page, code }: Access): string {
+export function loginUrl({ page, code }: Pick<Access, 'page' | 'code'>): string {
   return `${page.replace(/\/$/, '')}/#code=${code}`
 }
 
 export function nextSteps(access: Access, rows: readonly Row[]): string {
-  const worker = rows.find(({ machine }) => machine !== 'rack-01')?.node ?? 'NODE'
-  const waiting = rows.find(({ stage }) => stage === 'waiting')
-  const data = `--data ${access.folder}/data`
-  void data
+  const { control, data, folder } = access
+  const node = rows.find(({ machine }) => machine !== 'rack-01')?.node ?? rows[0]?.node ?? 'NODE'
   return [
-    `Page:  ${loginUrl(access)}`,
-    `       (the code opens one session; the page is plain HTTP, on this computer only)`,
-    `Files: ${access.folder} (removed when the lab ends)`,
-    'Try:   on the page, relabel the control plane and then a worker to ' +
-      VERSION_UPGRADED +
-      ' and watch it drain and return',
-    ...(waiting === undefined ? [] : [`       approve ${waiting.machine}, which waits at its boot screen`]),
-    `       npx slipway describe machine ${worker} (with SLIPWAY_SERVER, SLIPWAY_TOKEN_FILE and SLIPWAY_CA_FILE as below)`,
-    'End:   Ctrl-C'
+    '',
+    `Page    ${loginUrl(access)}`,
+    '        (the code opens one session; plain HTTP, on this computer only)',
+    `Try     relabel the control plane on the page to ${VERSION_UPGRADED}, then a worker: it drains, switches, and returns`,
+    '        or, in another terminal in this folder:',
+    `          export SLIPWAY_SERVER=${control} SLIPWAY_TOKEN_FILE=${data}/admin.token SLIPWAY_CA_FILE=${data}/ca/ca.crt`,
+    '          npx slipway get machines -w',
+    `          npx slipway describe machine ${node}`,
+    `          npx slipway retire ${node}`,
+    `Files   ${folder} (slipway.yaml, documents.yaml, server.log, rack/*/console.log; removed when the lab ends)`,
+    'End     Ctrl-C'
   ].join('\n')
+}
+
+export function approvalNote(machine: string, product: string, seconds: number): string {
+  return (
+    `${machine} is a "${product}": no rule takes such machines in by itself, so it waits at its boot screen.\n` +
+    `  Approve it on the page, or with npx slipway approve; after ${seconds} s the lab does it.`
+  )
 }

@@ -113,7 +113,7 @@ export async function runInstallerProgram(
   }
 }
 
-/** curl [--fail] [--retry N [--retry-all-errors]] [--silent] [--show-error] --output FILE URL. Its pauses are short here. */
+/** curl [--fail] [--retry N [--retry-all-errors]] [--silent] [--show-error] --output FILE URL. */
 async function curl(args: readonly string[], address: string, signal: AbortSignal): Promise<Answer> {
   const valueOf = (option: string): string | undefined => {
     const at = args.indexOf(option)
@@ -133,5 +133,5 @@ async function curl(args: readonly string[], address: string, signal: AbortSigna
   return said('')
 }
 
-/** curl's own first pause is a second. */
-const RETRY_MS = 200
+/** As curl: a second, and twice as long each time. */
+const RETRY_MS = 1_000
