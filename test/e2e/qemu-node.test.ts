@@ -41,7 +41,8 @@ t.test('real firmware to a real node', options, async t => {
 async function run(t: Test, firmware: Firmware, artifacts: Artifacts): Promise<void> {
   const stage = await openStage(artifacts)
   t.teardown(() => stage.close())
-  const node = await provision(stage, firmware, line => t.comment(line))
+  // To stderr: these figures are for whoever looks on, and no part of what is reported.
+  const node = await provision(stage, firmware, line => process.stderr.write(`${line}\n`))
   try {
     await t.test('the node', t => checkNode(t, stage, node))
     await t.test('the whole timeline', async t => {

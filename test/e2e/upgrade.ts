@@ -96,7 +96,8 @@ export async function upgrade(t: Test, stage: Stage, node: Provisioned): Promise
     t.match(machine, { state: 'ready', version: target })
   })
   await t.test('inside the guest', async t => {
-    t.equal(await inside('/proc/$(systemctl show -p MainPID --value kubelet)/exe --version'), `Kubernetes ${target}`)
+    const running = '(exec -a kubelet /proc/$(systemctl show -p MainPID --value kubelet)/exe --version)'
+    t.equal(await inside(running), `Kubernetes ${target}`, 'the process that runs')
     t.match(await inside('readlink /var/lib/extensions/kubernetes.raw'), new RegExp(`kubernetes-${target}\\.raw$`))
     t.match(await inside('systemd-sysext status'), /kubernetes/)
   })

@@ -64,8 +64,7 @@ export async function createNamespace(area: string, address: string): Promise<Na
   ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'br0')
   ip('-n', name, 'link', 'set', 'br0', 'up')
   // A bridge without a running port has no carrier, and Node does not list an interface without one: a cable to nowhere.
-  ip('-n', name, 'link', 'add', 'cable0', 'type', 'veth', 'peer', 'name', 'cable1')
-  ip('-n', name, 'link', 'set', 'cable1', 'up')
+  ip('-n', name, 'link', 'add', 'cable0', 'type', 'vxlan', 'id', '1', 'dstport', '4789')
   ip('-n', name, 'link', 'set', 'cable0', 'master', 'br0', 'up')
 
   return {
