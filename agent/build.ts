@@ -1,7 +1,7 @@
-// Builds the agent as one executable file: a CommonJS bundle inside Node 24 (26 needs libatomic, which Fedora CoreOS has not),
-// stripped before the injection, since strip breaks an injected file. Not part of the agent.
+// Builds the agent as one executable file: a CommonJS bundle inside Node 24 (26 needs libatomic, which Fedora CoreOS has
+// not), stripped before the injection, since strip breaks an injected file. Not part of the agent.
 //
-//   node agent/build.ts [--arch x86_64|arm64] [--out FILE]      default: build/agent/slipway-agent-<arch>, own architecture
+//   node agent/build.ts [--arch x86_64|arm64] [--out FILE]     default: own, build/agent/slipway-agent-<arch>
 //
 // Nothing is built when the file is already made of the same things.
 
@@ -38,7 +38,7 @@ const runtimes: Record<Arch, Runtime> = {
   }
 }
 
-/** Flags the executable runs with: little memory before speed, and a bound that a leak meets before the machine does. */
+/** Flags it runs with: little memory before speed, and a bound that a leak meets before the machine does. */
 const execArgv = ['--max-semi-space-size=1', '--max-old-space-size=96', '--optimize-for-size', '--v8-pool-size=1']
 /** The code cache is refused by a runtime whose compiler was set otherwise. */
 const compilerArgv = ['--optimize-for-size']

@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util'
 import { createLog } from './log.ts'
 import { AGENT_VERSION } from './version.ts'
 
-// Read by libuv when its first thread starts. Each thread brings a heap of its own, and nothing here is done in parallel;
-// the second is for a name look-up that hangs.
+// Read by libuv when its first thread starts. Each thread brings a heap of its own, and nothing here is done in
+// parallel; the second is for a name look-up that hangs.
 process.env['UV_THREADPOOL_SIZE'] ??= '2'
 
 const help = `slipway-agent: makes this machine a node of a Kubernetes cluster, and keeps it up to date
@@ -20,7 +20,7 @@ const help = `slipway-agent: makes this machine a node of a Kubernetes cluster, 
   --root DIR      prefix of every path it reads or writes, /sys, /proc and /etc/kubernetes included (default /)
   --path PATH     where the programs it starts are    (default /usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin)
 
-It starts kubeadm, systemctl, systemd-sysext, modprobe and kubelet --version: never a shell. They get SLIPWAY_ROOT=<root>.
+It starts kubeadm, systemctl, systemd-sysext, modprobe and kubelet --version, never a shell; they get SLIPWAY_ROOT=<root>.
 Its state is in /var/lib/slipway-agent; one JSON object a line goes to standard output.
 `
 

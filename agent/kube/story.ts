@@ -44,9 +44,14 @@ export function tellStory({ upgrade, refused }: Progress, waiting: string): Stor
   const { target, previous, turn, reason } = upgrade
   const step = nextStep(upgrade) ?? 'release'
   const [state, doing, next] = tellings[step](target, previous)
-  const why = turn === null ? waiting : reason
-  const told = turn === 'rolled-back' ? 'failed' : turn === 'blocked' ? 'held' : state
-  return { state: told, reason: cut(why === '' ? doing : `${doing}: ${why}`), next }
+  switch (turn) {
+    case null:
+      return { state, reason: cut(waiting === '' ? doing : `${doing}: ${waiting}`), next }
+    case 'blocked':
+      return { state: 'held', reason: cut(`not upgraded to ${target}: ${reason}`), next: 'gives its slot back' }
+    case 'rolled-back':
+      return { state: 'failed', reason: cut(`going back from ${target} to ${previous}: ${reason}`), next }
+  }
 }
 
 function cut(text: string): string {

@@ -2,7 +2,7 @@
 // and the machine's programs as shell scripts. For tests and measurements of the agent as a process.
 
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -77,19 +77,21 @@ function fail(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
 }
 
-type Response = Parameters<Extract<Parameters<Server['on']>[1], (a: never, b: never) => void>>[1] & {
-  writeHead: (status: number, headers: object) => { end: (text: string) => void; write: (text: string) => void }
-}
-
-function answer(response: unknown, status: number, body: unknown): void {
-  ;(response as Response).writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
 /** The few requests of the agent to the API server; a watch stays open and says nothing. */
-function respond(cluster: ClusterState, method: string, url: string, body: object | null, response: unknown): void {
+function respond(
+  cluster: ClusterState,
+  method: string,
+  url: string,
+  body: object | null,
+  response: ServerResponse
+): void {
   const { node } = cluster
   if (/^\/api\/v1\/nodes\?.*watch=1/.test(url)) {
-    ;(response as Response).writeHead(200, { 'content-type': 'application/json' }).write('')
+    response.writeHead(200, { 'content-type': 'application/json' }).write('')
     return
   }
   if (node === null)
