@@ -1,5 +1,5 @@
-// Builds the agent as one executable file: a CommonJS bundle inside Node 24 (26 needs libatomic, which Fedora CoreOS has
-// not), stripped before the injection, since strip breaks an injected file. Not part of the agent.
+// Builds the agent as one executable file: a CommonJS bundle inside Node 24 (26 needs libatomic, which Fedora CoreOS
+// has not), stripped before the injection, since strip breaks an injected file. Not part of the agent.
 //
 //   node agent/build.ts [--arch x86_64|arm64] [--out FILE]     default: own, build/agent/slipway-agent-<arch>
 //

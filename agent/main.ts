@@ -20,7 +20,7 @@ const help = `slipway-agent: makes this machine a node of a Kubernetes cluster, 
   --root DIR      prefix of every path it reads or writes, /sys, /proc and /etc/kubernetes included (default /)
   --path PATH     where the programs it starts are    (default /usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin)
 
-It starts kubeadm, systemctl, systemd-sysext, modprobe and kubelet --version, never a shell; they get SLIPWAY_ROOT=<root>.
+It starts kubeadm, systemctl, systemd-sysext, modprobe and kubelet, never a shell; they get SLIPWAY_ROOT=<root>.
 Its state is in /var/lib/slipway-agent; one JSON object a line goes to standard output.
 `
 
