@@ -29,8 +29,8 @@ export function tableLines(all: readonly Row[], now: Date, columns: number, colo
     const fitted = row.map((cell, at) => cell.padEnd(widths[at]!))
     const cut = fitted.join('  ').slice(0, columns).trimEnd()
     const from = fitted.slice(0, STAGE).reduce((sum, cell) => sum + cell.length + 2, 0)
-    const tone = index === 0 || colour === 'plain' ? null : rows[index - 1]!.tone
-    return tone === null ? cut : paint(cut, from, row[STAGE]!.length, colours[tone])
+    const tone = index === 0 || colour === 'plain' ? null : (rows[index - 1]?.tone ?? null)
+    return tone === null ? cut : paint(cut, from, (row[STAGE] ?? '').length, colours[tone])
   })
   return rows.length === all.length ? lines : [...lines, `… and ${all.length - rows.length} more`]
 }

@@ -71,8 +71,13 @@ t.test('table', async t => {
     'rack-02  -     BIOS x86_64  CentOS Stream 9  installing  1 m 05 s  127.77.0.11  installs, then starts again'
   ])
   t.equal(tableLines([row], now, 20, 'plain')[1], 'rack-02  -     BIOS', 'cut to the terminal')
-  t.match(tableLines([row], now, 200, 'colour')[1], /\u001b\[36minstalling\u001b\[0m/)
-  const many = tableLines(Array(30).fill(row), now, 200, 'plain')
+  t.ok(tableLines([row], now, 200, 'colour')[1]!.includes('\u001b[36minstalling\u001b[0m'))
+  const many = tableLines(
+    Array.from({ length: 30 }, () => row),
+    now,
+    200,
+    'plain'
+  )
   t.equal(many.at(-1), '… and 10 more')
   t.equal(plain('a\n\u001b[31mb\u202ec'), 'a [31mb c', 'nothing that a terminal obeys')
   t.same(
@@ -104,5 +109,6 @@ t.test('reports', async t => {
     .map(line => (JSON.parse(line) as { event: string; stage?: string }).stage ?? 'hello')
   t.same(events, ['hello', 'power-on', 'installing'], 'one event a change')
   t.equal(told('text', null).trim().split('\n').length, 3, 'one line a change')
-  t.match(told('text', 80), /hello\nMACHINE[^]*\u001b\[2A\u001b\[JMACHINE/, 'drawn over itself')
+  const drawn = told('text', 80)
+  t.ok(drawn.startsWith('hello\nMACHINE') && drawn.includes('\u001b[2A\u001b[JMACHINE'), 'drawn over itself')
 })
