@@ -98,6 +98,9 @@ function endOf({ cluster, server, root, log }: World): object {
   }
 }
 
+// Seconds on an idle machine; the machine may be busy.
+t.setTimeout(110_000)
+
 t.test('a life without a crash', { timeout: 110_000 }, async t => {
   const root = newRoot()
   const world = createWorld(root)
