@@ -1,5 +1,5 @@
 // What an enrolled agent asks and tells: what is wanted of it, how to join, what it did, the slot to be out of service.
-// Leaves out who it is: http/peer.ts has looked at its certificate before any of this runs.
+// Leaves out who it is: http/access.ts has looked at its certificate before any of this runs.
 
 import type { Desired, JoinReply, Report } from '../contract/agent.ts'
 import type { Profile } from '../contract/document.ts'

@@ -9,7 +9,7 @@ import { may } from '../core/lifecycle.ts'
 import type { Issued } from '../pki/authority.ts'
 import { type StoredBoot, findBoot, moveBoot } from '../store/boots.ts'
 import { recordCertificate, revokeCertificates } from '../store/certificates.ts'
-import { getMachine } from '../store/machines.ts'
+import { getMachine, restartReports } from '../store/machines.ts'
 import { transact } from '../timeline.ts'
 import type { Deps } from './deps.ts'
 import { move } from './machines.ts'
@@ -34,6 +34,8 @@ export async function enrolMachine(deps: Deps, bootId: string, csr: string, addr
     // Whatever key an earlier installation of this machine had, or a reply that got lost carried, is over.
     await revokeCertificates(db, { machine: machine.id, kind: 'machine' }, deps.now())
     await record(deps, db, issued, machine.id, boot.id)
+    // Before its first report: that one ends the certificate with which it could come here again.
+    await restartReports(db, machine.id)
     const named = { machine: machine.id, boot: boot.id }
     await add({
       type: 'machine.enrolled',
@@ -64,7 +66,7 @@ export async function renewMachine(deps: Deps, machine: Machine, csr: string): P
 
 /**
  * A confirmed boot may enrol again: the agent may have been killed before it kept the reply. Its first report proves
- * that it has kept one, and ends the enrolment certificate (report.ts).
+ * that it has kept one, and ends the enrolment certificate (agents.ts).
  */
 function refuse(boot: StoredBoot | null, machine: Machine | null, now: Date): string | null {
   if (boot === null || machine === null) return 'this boot is not known; boot the machine from the network again'

@@ -59,6 +59,7 @@ export async function armMachine(recorder: Recorder, ref: string, wipe: boolean)
     if (boot !== null) await moveBoot(db, boot.id, ['offered', 'delivered'], 'superseded', recorder.now())
     const erasing = wipe ? ', which may erase disks that hold data' : ''
     const message = `one installation is armed${erasing}; boot it from the network`
+    await dropSlot(db, machine, add)
     await add({ type: 'machine.armed', machine: machine.id, message, detail: { wipe, by: 'operator' } })
     return armed
   })
@@ -73,13 +74,21 @@ export async function retireMachine(deps: Deps, ref: string, reason?: string): P
     await revokeCertificates(db, { machine: machine.id }, deps.now())
     const boot = await latestBoot(db, machine.id)
     if (boot !== null) await moveBoot(db, boot.id, ['offered', 'delivered'], 'superseded', deps.now())
-    await returnSlot(db, machine.id)
+    await dropSlot(db, machine, add)
     const message = `retired${because(reason)}; its certificates are refused from now on`
     await add({ type: 'machine.retired', machine: machine.id, message, detail: { by: 'operator' } })
     return moved
   })
   await deleteNodeOf(deps, retired)
   return retired
+}
+
+/** Who held the slot will not give it back: its agent's memory goes with its disk, or its trust has ended. */
+async function dropSlot(db: Db, { id }: Machine, add: (event: NewEvent) => Promise<void>): Promise<void> {
+  const slot = await returnSlot(db, id)
+  if (slot === null) return
+  const message = `its slot for ${slot.target} is free again`
+  await add({ type: 'slot.returned', machine: id, message, detail: { outcome: 'dropped' } })
 }
 
 /** The machine is retired whatever the cluster says; a node that stays is somebody's to know. */

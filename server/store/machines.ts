@@ -162,6 +162,11 @@ export async function raiseReportSeq(db: Db, id: string, seq: number): Promise<b
   return numUpdatedRows > 0n
 }
 
+/** A new installation has a new journal, whose numbers begin again. */
+export async function restartReports(db: Db, id: string): Promise<void> {
+  await db.updateTable('machines').set({ report_seq: 0 }).where('id', '=', id).execute()
+}
+
 async function change(
   db: Db,
   id: string,

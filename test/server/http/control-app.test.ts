@@ -15,7 +15,7 @@ import { latestBoot } from '../../../server/store/boots.ts'
 import { findCertificate } from '../../../server/store/certificates.ts'
 import { listEvents } from '../../../server/store/events.ts'
 import { getMachine, listMachines, updateMachine } from '../../../server/store/machines.ts'
-import { takeSlot } from '../../../server/store/slots.ts'
+import { listSlots, takeSlot } from '../../../server/store/slots.ts'
 import { buildPage } from '../../../server/web/build.ts'
 import { bootUrl, createWorld, nodeView, profile, putDocuments, ruleOf } from '../../helpers/http.ts'
 
@@ -296,6 +296,32 @@ t.test('an agent: enrol, report, renew, upgrade', async t => {
   await updateMachine(db, fresh.id, { name: 'early' }, world.clock.now)
   const early = await ask('POST', '/agent/v1/join', {})
   t.match([early.status, early.headers['retry-after']], [503, '5'])
+})
+
+t.test('a machine that is installed again begins anew', async t => {
+  const { world, caller, enrol } = await plane(t)
+  const { db, clock } = world
+  const first = await enrol(1)
+  const step = (message: string) => ({ seq: 1, at: clock.now.toISOString(), step: 'join', edge: 'failed', message })
+  const tell = async ({ own }: { own: Key }, message: string) => {
+    const report = { phase: 'failed', steps: [step(message)], kubeletVersion: null }
+    return (await caller(own)('POST', '/agent/v1/report', report)).status
+  }
+  await takeSlot(db, first.id, 'v1.36.3', clock.now)
+  t.equal(await tell(first, 'the disk is broken'), 200)
+  t.match(await getMachine(db, first.id), { state: 'failed', reason: 'the disk is broken' })
+  await armMachine(world, first.id, true)
+  t.same(await listSlots(db), [], 'others need not wait for it')
+  const again = await enrol(1)
+  t.equal(again.id, first.id)
+  t.equal(await tell(first, 'the old system'), 403)
+  t.equal(await tell(again, 'the new system'), 200)
+  const told = (await listEvents(db, { machine: first.id, limit: 100 })).filter(({ type }) => type === 'agent.step')
+  t.same(
+    told.map(({ message }) => message),
+    ['join failed: the disk is broken', 'join failed: the new system'],
+    'the numbers of its journal begin again'
+  )
 })
 
 t.test('trust ends at once', async t => {
