@@ -113,3 +113,4 @@ export const SlotReply = Type.Object({
 })
 export type SlotReply = Static<typeof SlotReply>
 export const SlotReturn = Type.Object({ outcome: Type.Enum(['upgraded', 'rolled-back', 'blocked']) }, strict)
+export type SlotReturn = Static<typeof SlotReturn>

@@ -19,8 +19,8 @@ export interface Files extends Artifacts {
   readonly findProgram: (name: string) => Promise<Artifact | null>
 }
 
-/** No dot files, no '..', nothing that a shell or a script would notice. */
-const WORD = /^[A-Za-z0-9_+@][A-Za-z0-9._+@=-]*$/
+/** No dot files but the two of an installer tree, no '..', nothing that a shell or a script would notice. */
+const WORD = /^([A-Za-z0-9_+@][A-Za-z0-9._+@=-]*|\.(treeinfo|discinfo))$/
 
 export function openFiles(data: string): Files {
   const digests = new Map<string, { stamp: string; digest: Promise<string> }>()

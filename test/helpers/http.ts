@@ -96,6 +96,7 @@ function fill(data: string): void {
     'assets/fcos/initrd.img': 'initrd of fcos',
     'assets/fcos/rootfs.img': 'rootfs of fcos',
     'assets/.hidden': 'nobody sees this',
+    'assets/fcos/.treeinfo': '[general]',
     'boot/snponly.efi': 'ipxe',
     'agents/slipway-agent-x86_64': 'agent',
     'agents/slipway-agent-arm64': 'agent for arm',

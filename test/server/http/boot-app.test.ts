@@ -232,6 +232,7 @@ t.test('files', async t => {
     ['/assets/fcos', 404, null],
     ['/assets/fcos/', 404, null],
     ['/assets/.hidden', 404, null],
+    ['/assets/fcos/.treeinfo', 200, '[general]'],
     ['/assets/out', 404, null],
     ['/assets/up/secret.txt', 404, null],
     ['/assets/../secret.txt', 404, null],
