@@ -6,6 +6,7 @@ import { type IncomingMessage, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
 import { join } from 'node:path'
 import type { Problem } from '../contract/problem.ts'
+import { listed } from '../core/problems.ts'
 import { findText, type RunFile } from '../data/files.ts'
 import { Failure } from './failure.ts'
 
@@ -160,7 +161,7 @@ function problemText(text: string): string | null {
   try {
     const { detail, errors } = JSON.parse(text) as Partial<Problem>
     if (errors === undefined) return detail ?? null
-    return ['the server refused this:', ...errors.map(({ path, message }) => `  ${path}: ${message}`)].join('\n')
+    return `the server refused this:${listed(errors)}`
   } catch {
     return null // no problem document: the status says what is known
   }

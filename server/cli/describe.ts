@@ -1,6 +1,6 @@
 // slipway describe: one machine or node as a page: what, since when, why, what next; then its timeline.
 
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
 import type { NodeView } from '../contract/api.ts'
 import type { TimelineEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
@@ -15,15 +15,35 @@ export function addDescribe(program: Command): void {
     .description('one machine or node: what, since when, why, what next, and its timeline')
     .addArgument(new Argument('<kind>').choices(['machine', 'node']))
     .argument('<name>', 'a machine by id, name or MAC; a node by name')
-    .action(async (kind: string, name: string, _options, command: Command) => {
-      const server = await connect(command.optsWithGlobals<ServerOptions>())
-      const path = encodeURIComponent(name)
-      const node = kind === 'node' ? await server.get<NodeView>(`/api/v1/nodes/${path}`) : null
-      const ref = node === null ? path : node.machine
-      const lines = node === null ? [] : aboutNode(node)
-      if (ref !== null) lines.push(...(await aboutMachine(server, ref)))
-      process.stdout.write(`${lines.join('\n')}\n`)
+    .addOption(new Option('-o, --output <format>').choices(['json']))
+    .action(async (kind: 'machine' | 'node', name: string, _options, command: Command) => {
+      const options = command.optsWithGlobals<ServerOptions & { output?: 'json' }>()
+      const found = await read(await connect(options), kind, name)
+      const { node, machine, events } = found
+      const lines = [
+        ...(node === null ? [] : aboutNode(node)),
+        ...(machine === null ? [] : aboutMachine(machine, events))
+      ]
+      process.stdout.write(`${options.output === 'json' ? JSON.stringify(found, null, 2) : lines.join('\n')}\n`)
     })
+}
+
+interface Found {
+  /** Null when a machine was asked for. */
+  readonly node: NodeView | null
+  /** Null for a node that did not come from here. */
+  readonly machine: Machine | null
+  readonly events: readonly TimelineEvent[]
+}
+
+async function read(server: Server, kind: 'machine' | 'node', name: string): Promise<Found> {
+  const path = encodeURIComponent(name)
+  const node = kind === 'node' ? await server.get<NodeView>(`/api/v1/nodes/${path}`) : null
+  const ref = node === null ? path : node.machine
+  if (ref === null) return { node, machine: null, events: [] }
+  const machine = await server.get<Machine>(`/api/v1/machines/${ref}`)
+  const events = await server.get<TimelineEvent[]>(`/api/v1/events?machine=${machine.id}&limit=${EVENTS_SHOWN}`)
+  return { node, machine, events }
 }
 
 function aboutNode(node: NodeView): string[] {
@@ -39,9 +59,7 @@ function aboutNode(node: NodeView): string[] {
   ])
 }
 
-async function aboutMachine(server: Server, ref: string): Promise<string[]> {
-  const machine = await server.get<Machine>(`/api/v1/machines/${ref}`)
-  const events = await server.get<TimelineEvent[]>(`/api/v1/events?machine=${machine.id}&limit=${EVENTS_SHOWN}`)
+function aboutMachine(machine: Machine, events: readonly TimelineEvent[]): string[] {
   const { hardware } = machine
   return [
     ...pairs([
@@ -66,7 +84,7 @@ async function aboutMachine(server: Server, ref: string): Promise<string[]> {
 }
 
 /** One line of a timeline, for a terminal. */
-export function showEvent({ at, type, level, message }: TimelineEvent): string {
+function showEvent({ at, type, level, message }: TimelineEvent): string {
   const text = `  ${at}  ${type.padEnd(20)}  ${plainText(message).replaceAll('\n', ' ')}`
   return level === 'warning' ? paint('yellow', text, process.stdout) : text
 }

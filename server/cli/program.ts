@@ -1,15 +1,16 @@
 // The command line as one tree. Each group of commands is a file of its own; this one knows only their names.
 
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { addActs } from './act.ts'
 import { addApply } from './apply.ts'
+import { addCheck } from './check.ts'
 import { addDescribe } from './describe.ts'
 import { addDoctor } from './doctor.ts'
 import { endingOf } from './failure.ts'
 import { addGet } from './get.ts'
+import { addInit } from './init.ts'
 import { addLab } from './lab.ts'
 import { addServe } from './serve.ts'
-import { addSetup } from './setup.ts'
 
 export function buildProgram(version: string): Command {
   const program = new Command('slipway')
@@ -21,7 +22,8 @@ export function buildProgram(version: string): Command {
     .exitOverride()
   addLab(program)
   addServe(program)
-  addSetup(program)
+  addInit(program)
+  addCheck(program)
   addGet(program)
   addDescribe(program)
   addApply(program)
@@ -30,7 +32,10 @@ export function buildProgram(version: string): Command {
   program
     .command('version')
     .description('which Slipway this is')
-    .action(() => void process.stdout.write(`slipway ${version}\n`))
+    .addOption(new Option('-o, --output <format>').choices(['json']))
+    .action(({ output }: { output?: 'json' }) => {
+      process.stdout.write(output === 'json' ? `${JSON.stringify({ version })}\n` : `slipway ${version}\n`)
+    })
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(add --help to see how)')
   return program
 }

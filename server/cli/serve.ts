@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander'
 import { Fault } from '../core/fault.ts'
+import { listed } from '../core/problems.ts'
 import type { Config } from '../config.ts'
 import { Failure } from './failure.ts'
 
@@ -37,7 +38,6 @@ export async function readChecked(file: string): Promise<Config> {
     return await readConfig(file)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    const problems = error.problems.map(({ path, message }) => `\n  ${path}: ${message}`)
-    throw new Failure(`${error.message}${problems.join('')}`, 2, { cause: error })
+    throw new Failure(`${error.message}${listed(error.problems)}`, 2, { cause: error })
   }
 }

@@ -72,7 +72,8 @@ const transitions: Record<MachineState, Row> = {
 /** The state that follows, or a conflict that names both. */
 export function advance(state: MachineState, event: MachineEvent): MachineState {
   const next = transitions[state][event]
-  if (next === undefined) throw new Fault('conflict', `cannot ${event} a machine that is ${state}`)
+  if (next === undefined)
+    throw new Fault('conflict', `cannot ${event} a machine that is ${state}; next: ${nextOf[state]}`)
   return next
 }
 

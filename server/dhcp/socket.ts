@@ -27,13 +27,6 @@ function findScope(name: string): number | null {
   return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null
 }
 
-/** All names, for a configuration that is to be written. */
-export function listInterfaces(): string[] {
-  return Object.entries(networkInterfaces())
-    .filter(([, addresses]) => addresses?.some(({ family }) => family === 'IPv4'))
-    .map(([name]) => name)
-}
-
 export type Send = (bytes: Buffer, port: number, address: string) => Promise<void>
 
 export interface Listener {
