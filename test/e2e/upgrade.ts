@@ -84,7 +84,7 @@ export async function upgrade(t: Test, stage: Stage, node: Provisioned): Promise
     const events = await stage.timeline(node.id)
     return events.find(({ type }) => type === 'slot.returned') ?? null
   })
-  await stepped(/^release end/, minute)
+  await stepped(/^upgrade end/, minute)
   await t.test('the node', async t => {
     const after = await readNode()
     t.equal(after.status.nodeInfo.kubeletVersion, target)
@@ -133,7 +133,8 @@ const wantedUpgrade = [
   'verify end',
   'uncordon end',
   'slot.returned',
-  'release end'
+  'release end',
+  'upgrade end'
 ]
 
 /** The pod that runs; null while none does. */
