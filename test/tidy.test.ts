@@ -81,6 +81,40 @@ t.test('nothing of the machine it was made on', async t => {
   t.same(found, [])
 })
 
+t.test('names that others hold on to are written down', async t => {
+  const [reference, api] = ['docs/reference.md', 'docs/api.md'].map(name => readFileSync(join(root, name), 'utf8'))
+  const text = (path: string): string => files.find(file => file.path === path)!.lines.join('\n')
+  const server = source.filter(({ path }) => path.startsWith('server/')).flatMap(({ lines }) => lines)
+  const events = server.flatMap(line => [...line.matchAll(/\btype: '([a-z]+\.)([a-z-]+)'/g)])
+  t.ok(events.length > 30)
+  const rows = reference!.split('\n').filter(line => line.startsWith('| `'))
+  const untold = events.filter(
+    ([, area, name]) => !rows.some(row => row.startsWith(`| \`${area}\``) && row.includes(`\`${name}\``))
+  )
+  t.same(
+    untold.map(([line]) => line),
+    [],
+    'event types'
+  )
+  const steps = [
+    ...text('agent/progress.ts').matchAll(/^ {2}\| '([a-z-]+)'$|^ {2}(?:forward|blocked|'rolled-back'): \[.*/gm)
+  ]
+    .flatMap(([line]) => [...line.matchAll(/'([a-z-]+)'/g)].map(([, word]) => word!))
+    .filter(word => word !== 'rolled-back' && word !== 'finish')
+  t.ok(steps.length > 20)
+  t.same(
+    steps.filter(step => !reference!.includes(`\`${step}\``)),
+    [],
+    'steps of the agent'
+  )
+  const metrics = [...text('server/metrics.ts').matchAll(/(?:counter\('|name: 'slipway_)([a-z_]+)/g)]
+  t.same(
+    metrics.map(([, name]) => name!).filter(name => !api!.includes(`slipway_${name}`)),
+    [],
+    'metrics'
+  )
+})
+
 // A row reads: files here may import only these, beside their own folder.
 const mayImport: Array<[folder: string, targets: RegExp]> = [
   ['server/contract', /^typebox$/],

@@ -61,7 +61,7 @@ export type Desired = Static<typeof Desired>
 export const JoinReply = Type.Union([
   Type.Object({
     action: Type.Literal('join'),
-    /** Texts of files for kubeadm; both hold the token, so 0600 and gone after the join. */
+    /** Texts of files for kubeadm; the first holds the token, so 0600 and gone after the join. */
     config: Type.String(), // JoinConfiguration; refers to the discovery file at discoveryPath
     discovery: Type.String(), // kubeconfig of one unnamed cluster
     discoveryPath: Type.String()

@@ -6,7 +6,10 @@ import { Type } from 'typebox'
 import { Fault } from '../../core/fault.ts'
 import type { HttpDeps } from '../deps.ts'
 
-/** Which dot files there are is for files.ts. Names carry versions, so what is cached stays right; firmware does not cache at all. */
+/**
+ * Which dot files there are is for files.ts. Names carry versions, so what is cached stays right; firmware does not
+ * cache at all.
+ */
 const options = { dotfiles: 'allow', index: false, cacheControl: false, etag: true, acceptRanges: true } as const
 
 export function assetRoutes({ artifacts }: HttpDeps): FastifyPluginAsyncTypebox {
