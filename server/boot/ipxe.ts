@@ -148,7 +148,10 @@ export function localScript(target: { platform: 'bios' | 'uefi' | null; arch: st
 
 /** Text for echo that does nothing else: printable ASCII without the characters that iPXE acts upon. */
 export function ipxeText(text: string): string {
-  const plain = text.slice(0, TEXT_MAX * 4).replaceAll(/[^A-Za-z0-9 _.,:/@+=()'-]+/g, '?')
+  const plain = text
+    .slice(0, TEXT_MAX * 4)
+    .replaceAll(';', ',')
+    .replaceAll(/[^A-Za-z0-9 _.,:/@+=()'-]+/g, '?')
   return plain.slice(0, TEXT_MAX).trim()
 }
 

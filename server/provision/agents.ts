@@ -36,12 +36,23 @@ export async function joinMachine(deps: Deps, machine: Machine): Promise<JoinRep
   try {
     const reply = await deps.cluster.join(machine, deps.now())
     deps.count.join(reply.action)
+    await noteWait(deps, machine, null)
     return reply
   } catch (error) {
+    if (error instanceof Fault) await noteWait(deps, machine, `cannot join yet: ${error.message}`)
     // Counted, then said as it is: only the caller knows whether waiting helps.
     deps.count.join(error instanceof Fault && error.code === 'unavailable' ? 'wait' : 'refused')
     throw error
   }
+}
+
+/** Why an enrolled machine goes no further. No event: its agent tells of it too, as a note of its step. */
+async function noteWait(
+  { db, now }: Deps,
+  { id, state, reason: known }: Machine,
+  reason: string | null
+): Promise<void> {
+  if (state === 'enrolled' && known !== reason) await updateMachine(db, id, { reason }, now())
 }
 
 /** Takes a report: new steps to the timeline, in order, once; the phase to the lifecycle. */

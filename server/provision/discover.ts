@@ -93,7 +93,7 @@ async function match(deps: Deps, db: Db, machine: Machine, add: Add): Promise<Ma
   const rule = matchRule(await listDocuments(db, 'Rule'), machine)
   if (rule === null) return machine
   const known = machine.rule === rule.metadata.name && machine.profile === rule.spec.profile
-  const name = machine.name ?? (await freeName(db, rule, machine))
+  const name = machine.name ?? facts?.metadata.name ?? (await freeName(db, rule, machine))
   const why = `rule ${rule.metadata.name}`
   if (rule.spec.approve === 'auto') {
     return take(deps, db, machine, { profile: rule.spec.profile, name, rule: rule.metadata.name, why }, add)

@@ -119,7 +119,7 @@ t.test('a hostile text is shown and never acted upon', async t => {
     if (/[^!-~]|[${}"'\\|<>;#`()*!^]|^-|^$/.test(text))
       t.throws(() => kernelArgument(text), TypeError, `argument ${index}`)
   }
-  t.equal(ipxeText('a && b || ${c}; d'), 'a ? b ? ?c? d')
+  t.equal(ipxeText('a && b || ${c}; d'), 'a ? b ? ?c?, d')
 })
 
 t.test('a URL that is more than one word is a bug of ours', async t => {

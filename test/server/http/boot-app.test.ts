@@ -7,6 +7,7 @@ import { approveMachine, armMachine } from '../../../server/provision/machines.t
 import { failLateBoots } from '../../../server/provision/late.ts'
 import { findCertificate } from '../../../server/store/certificates.ts'
 import { latestBoot, moveBoot } from '../../../server/store/boots.ts'
+import { putDocument } from '../../../server/store/documents.ts'
 import { listEvents } from '../../../server/store/events.ts'
 import type { Db } from '../../../server/store/schema.ts'
 import { getMachine, listMachines } from '../../../server/store/machines.ts'
@@ -163,6 +164,15 @@ t.test('held, never failed, while something is missing', async t => {
     change(world)
     t.match((await get(bootUrl(1, claims))).body, said, what)
   }
+})
+
+t.test('a Machine document without a profile names what a rule takes in', async t => {
+  const { world, get } = await plane(t, 'manual')
+  const spec = { macs: ['52-54-00-00-00-01'] }
+  const facts = { apiVersion: 'slipway.dev/v1', kind: 'Machine', metadata: { name: 'top-of-rack' }, spec } as const
+  await putDocument(world.db, facts, world.now())
+  t.match((await get(bootUrl(1))).body, /waits: waiting for approval/)
+  t.match(await listMachines(world.db), [{ name: 'top-of-rack', profile: 'worker', rule: 'all', state: 'discovered' }])
 })
 
 t.test('two boards with one UUID are held, and the operator is told', async t => {

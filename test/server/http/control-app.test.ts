@@ -296,6 +296,14 @@ t.test('an agent: enrol, report, renew, upgrade', async t => {
   await updateMachine(db, fresh.id, { name: 'early' }, world.clock.now)
   const early = await ask('POST', '/agent/v1/join', {})
   t.match([early.status, early.headers['retry-after']], [503, '5'])
+  const waiting = await enrol(3)
+  await updateMachine(db, fresh.id, { name: 'late' }, world.clock.now)
+  await updateMachine(db, waiting.id, { name: 'early' }, world.clock.now)
+  await caller(waiting.own)('POST', '/agent/v1/join', {})
+  t.match(await getMachine(db, waiting.id), { state: 'enrolled', reason: /^cannot join yet: / })
+  await updateMachine(db, waiting.id, { name: 'node-3' }, world.clock.now)
+  await caller(waiting.own)('POST', '/agent/v1/join', {})
+  t.match(await getMachine(db, waiting.id), { state: 'enrolled', reason: null })
 })
 
 t.test('a machine that is installed again begins anew', async t => {
