@@ -31,6 +31,7 @@ export function openFiles(data: string): Files {
     const known = digests.get(path)
     const digest = known?.stamp === stamp ? known.digest : sha256Of(path)
     digests.set(path, { stamp, digest })
+    digest.catch(() => digests.delete(path)) // told to whoever waits for it below; the next one tries again
     return { path, size: found.size, sha256: await digest }
   }
   const locate = async (path: string) => locateBelow(data, path)

@@ -41,11 +41,22 @@ export function watchRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
         const after = typeof last === 'string' && /^[0-9]{1,15}$/.test(last) ? Number(last) : null
         reply.hijack()
         const stream = reply.raw
+        if (stream.destroyed) return // it went away while we looked who it is: no close would ever come
         open.add(stream)
         stream.on('close', () => open.delete(stream))
         await follow(deps, stream, after)
       }
     )
+  }
+}
+
+/** A store that fails ends the stream: what waits for it would grow for as long as the reader stays. */
+async function replay(db: HttpDeps['db'], after: number, stream: ServerResponse): Promise<TimelineEvent[]> {
+  try {
+    return await listEvents(db, { after, limit: REPLAY_MAX })
+  } catch (error) {
+    stream.destroy()
+    throw error
   }
 }
 
@@ -75,7 +86,7 @@ async function follow({ db, bus, log }: HttpDeps, stream: ServerResponse, after:
     clearTimeout(life)
   })
   stream.on('error', error => log.debug('watch.broken', { error: error.message }))
-  const missed = after === null ? [] : await listEvents(db, { after, limit: REPLAY_MAX })
+  const missed = after === null ? [] : await replay(db, after, stream)
   const gap = missed.length === REPLAY_MAX
   const queued = waiting
   waiting = null
