@@ -2,7 +2,8 @@
 
 import type { Config, RawConfig, SubnetConfig } from './config.ts'
 import type { Problem } from './core/fault.ts'
-import { contains, parseAddress, parseSubnet } from './core/subnet.ts'
+import { parseAddress } from './core/ipv4.ts'
+import { contains, parseSubnet } from './core/subnet.ts'
 
 /** A machine that is installed keeps its address for longer than a minute, and a rack changes within a month. */
 const LEASE_SECONDS = { min: 60, max: 30 * 86_400 }

@@ -1,5 +1,5 @@
-// IPv4 addresses as numbers, for pools and subnets. Text comes from checked configuration or a decoded packet: a text
-// that is no address here is a bug.
+// IPv4 addresses as numbers, for pools and subnets. But for parseAddress(), text comes from checked configuration or a
+// decoded packet: a text that is no address there is a bug.
 
 export interface Network {
   readonly network: number
@@ -7,10 +7,16 @@ export interface Network {
 }
 
 export function toNumber(address: string): number {
-  const parts = address.split('.').map(Number)
-  const valid = parts.length === 4 && parts.every(part => Number.isInteger(part) && part >= 0 && part <= 255)
-  if (!valid) throw new Error(`not an IPv4 address: ${address}`)
-  return parts.reduce((sum, part) => sum * 256 + part, 0)
+  const value = parseAddress(address)
+  if (value === null) throw new Error(`not an IPv4 address: ${address}`)
+  return value
+}
+
+/** From 0 to 2^32 - 1; null when the text is not four decimal parts without leading zeros. */
+export function parseAddress(text: string): number | null {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1) ?? []
+  if (parts.length === 0 || parts.some(part => Number(part) > 255 || String(Number(part)) !== part)) return null
+  return parts.reduce((sum, part) => sum * 256 + Number(part), 0)
 }
 
 export function toAddress(value: number): string {

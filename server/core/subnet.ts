@@ -1,15 +1,10 @@
-// IPv4 addresses and networks as numbers, for comparing. Strict: no leading zeros, no short forms.
+// IPv4 networks as ranges of numbers, for checking what people wrote.
+
+import { parseAddress } from './ipv4.ts'
 
 export interface Subnet {
   readonly first: number
   readonly last: number
-}
-
-/** The address as a number from 0 to 2^32 - 1; null when it is not four decimal parts. */
-export function parseAddress(text: string): number | null {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1) ?? []
-  if (parts.length === 0 || parts.some(part => Number(part) > 255 || String(Number(part)) !== part)) return null
-  return parts.reduce((sum, part) => sum * 256 + Number(part), 0)
 }
 
 /** A network in CIDR form whose host bits are zero, from its own address to its broadcast address; null otherwise. */
