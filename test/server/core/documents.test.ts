@@ -1,5 +1,7 @@
 // Documents: what is accepted, every problem of what is not, and texts that are no YAML, or too much of it.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { checkDocuments, checkReferences } from '../../../server/core/documents.ts'
 import { formatProblems } from '../../../server/core/problems.ts'
@@ -257,6 +259,14 @@ t.test('hostile texts in every field: problems, or a document; never a throw', a
     }
   }
   t.pass(`seed ${seed}`)
+})
+
+t.test('the documents that the README shows are right', async t => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8')
+  const shown = /```yaml\n(apiVersion[^]*?)```/.exec(readme)?.[1] ?? ''
+  t.equal(parseYaml(shown, 'README.md').length, 3)
+  t.same(lines(shown), [])
+  t.same(references(shown), [])
 })
 
 t.test('small parts', async t => {
