@@ -2,7 +2,7 @@
 // Written in one transaction, or refused with every problem.
 
 import { renderConfig } from '../boot/config.ts'
-import type { AnyDocument, Kind, Profile } from '../contract/document.ts'
+import type { Kind, Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
 import { checkDocuments, checkReferences } from '../core/documents.ts'
 import { Fault, type Problem } from '../core/fault.ts'
@@ -45,7 +45,7 @@ export async function removeDocument({ db }: Pick<Deps, 'db'>, kind: Kind, name:
 
 /** After the writes and before the commit: what is refused is rolled back. */
 async function requireReferences(db: Db): Promise<void> {
-  const problems = checkReferences((await listDocuments(db)) as AnyDocument[])
+  const problems = checkReferences(await listDocuments(db))
   if (problems.length > 0) throw refused(problems)
 }
 

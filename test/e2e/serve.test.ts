@@ -50,7 +50,7 @@ async function configOf(folder: string, changes: Record<string, unknown> = {}): 
 
 function start(file: string, ...prefix: string[]) {
   const [program, ...rest] = [...prefix, process.execPath, main, 'serve', '--config', file]
-  const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   const ended: Ended = { code: null, out: '', error: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (ended.out += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (ended.error += text))

@@ -51,7 +51,7 @@ t.test('an operator takes in a machine that appears, and relabels its node', wan
   await boot.inject({ url: bootUrl(1), remoteAddress: '192.0.2.7' })
   const row = page.locator('tr', { hasText: 'node-1' })
   await row.getByText('discovered', { exact: true }).waitFor()
-  t.match(await row.innerText(), /waiting for approval/, 'why')
+  await row.getByText('waiting for approval').waitFor() // why
   t.match(await row.innerText(), /approve it \(slipway approve\)/, 'what next')
 
   await row.getByRole('button', { name: 'approve node-1' }).click()
