@@ -1,7 +1,9 @@
 // The metrics that exist, each name written once. Counters are counted by whoever decides; gauges are read from the
 // store when somebody asks. No label per machine, address or URL.
 
-import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { NodeView } from './contract/api.ts'
+import type { NodeState } from './contract/names.ts'
 import type { Counts } from './provision/deps.ts'
 import { countMachines } from './store/machine-counts.ts'
 import type { Db } from './store/schema.ts'
@@ -16,7 +18,10 @@ export interface Metrics {
   readonly text: () => Promise<string>
 }
 
-export function createMetrics(db: Db): Metrics {
+/** Installers take minutes, of which a firmware that loads a kernel by TFTP may take most. */
+const STAGE_SECONDS = [1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200]
+
+export function createMetrics(db: Db, nodes: () => readonly NodeView[]): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const counter = (name: string, help: string, labelNames: string[]) =>
@@ -28,10 +33,18 @@ export function createMetrics(db: Db): Metrics {
   const joins = counter('joins_total', 'Requests to join the cluster.', ['result'])
   const dhcp = counter('dhcp_packets_total', 'DHCP packets.', ['type', 'result'])
   const tftp = counter('tftp_transfers_total', 'TFTP transfers.', ['result'])
-  addGauges(registry, db)
+  const stages = new Histogram({
+    name: 'slipway_boot_stage_seconds',
+    help: 'How long the stages of a boot took.',
+    labelNames: ['stage'],
+    buckets: STAGE_SECONDS,
+    registers: [registry]
+  })
+  addGauges(registry, db, nodes)
   return {
     counts: {
       boot: result => boots.inc({ result, stage: 'script' }),
+      stage: (stage, seconds) => stages.observe({ stage }, seconds),
       config: (kind, result) => configs.inc({ kind, result }),
       certificate: kind => certificates.inc({ kind }),
       enrolment: result => enrolments.inc({ result }),
@@ -44,7 +57,7 @@ export function createMetrics(db: Db): Metrics {
   }
 }
 
-function addGauges(registry: Registry, db: Db): void {
+function addGauges(registry: Registry, db: Db, nodes: () => readonly NodeView[]): void {
   const machines = new Gauge({
     name: 'slipway_machines',
     help: 'Machines by state.',
@@ -64,5 +77,22 @@ function addGauges(registry: Registry, db: Db): void {
       this.set({ state: 'taken' }, (await listSlots(db)).length)
     }
   })
-  for (const gauge of [machines, slots]) registry.registerMetric(gauge)
+  const upgrades = new Gauge({
+    name: 'slipway_upgrade_nodes',
+    help: 'Nodes by what their agent says: ready, draining, upgrading, held, failed.',
+    registers: [],
+    labelNames: ['state'],
+    collect() {
+      this.reset()
+      for (const { state } of nodes()) if (isState(state)) this.inc({ state })
+    }
+  })
+  for (const gauge of [machines, slots, upgrades]) registry.registerMetric(gauge)
 }
+
+/** The label is the node's to write: only the words that we know, or anybody could make a label value of each text. */
+function isState(state: string | null): state is NodeState {
+  return state !== null && (states as readonly string[]).includes(state)
+}
+
+const states: readonly NodeState[] = ['ready', 'draining', 'upgrading', 'held', 'failed']

@@ -76,11 +76,11 @@ async function start(
   const authority = await openAuthority(join(config.data, 'ca'), { now })
   const token = await openToken(db, config.data, now())
   const recorder: Recorder = { db, now, bus: createBus() }
-  const metrics = createMetrics(db)
   const logins = createLogins(randomBytes, now)
   const ready = (node: string, version: string | null) => nodeReady(recorder, node, version)
   const cluster = await openCluster(config, { ...recorder, log, randomBytes, nodeReady: ready })
   opened.defer(() => cluster.close())
+  const metrics = createMetrics(db, () => cluster.nodes())
   const urls = {
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`

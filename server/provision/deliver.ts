@@ -45,7 +45,12 @@ export async function deliverConfig(deps: Deps, nonce: string, kind: ConfigKind,
   })
   deps.count.certificate('boot')
   deps.count.config(kind, 'delivered')
+  if (boot.deliveredAt === null) deps.count.stage('load', secondsSince(boot.createdAt, deps.now()))
   return config
+}
+
+export function secondsSince(start: Date, now: Date): number {
+  return (now.getTime() - start.getTime()) / 1000
 }
 
 /** HEAD: says whether a read would be served, and changes nothing. */

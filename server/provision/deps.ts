@@ -63,6 +63,8 @@ export interface UpgradeFacts {
 /** One function a metric, so that a name is written in one place (metrics.ts). */
 export interface Counts {
   readonly boot: (result: 'install' | 'hold' | 'local' | 'conflict' | 'invalid') => void
+  /** load: from the script to the first read of the config; install: from there to the enrolment. */
+  readonly stage: (stage: 'load' | 'install', seconds: number) => void
   readonly config: (kind: 'ignition' | 'kickstart', result: 'delivered' | 'gone' | 'alarm' | 'unready') => void
   readonly certificate: (kind: 'server' | 'boot' | 'machine') => void
   readonly enrolment: (result: 'enrolled' | 'renewed' | 'refused') => void

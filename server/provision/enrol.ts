@@ -11,6 +11,7 @@ import { type StoredBoot, findBoot, moveBoot } from '../store/boots.ts'
 import { recordCertificate, revokeCertificates } from '../store/certificates.ts'
 import { getMachine, restartReports } from '../store/machines.ts'
 import { transact } from '../timeline.ts'
+import { secondsSince } from './deliver.ts'
 import type { Deps } from './deps.ts'
 import { move } from './machines.ts'
 
@@ -48,6 +49,9 @@ export async function enrolMachine(deps: Deps, bootId: string, csr: string, addr
   })
   deps.count.certificate('machine')
   deps.count.enrolment('enrolled')
+  if (boot.state === 'delivered' && boot.deliveredAt !== null) {
+    deps.count.stage('install', secondsSince(boot.deliveredAt, deps.now()))
+  }
   return reply(deps, enrolled, issued)
 }
 

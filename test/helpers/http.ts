@@ -60,7 +60,7 @@ export async function createWorld(
   const logged: World['logged'] = []
   const keep = (event: string, fields: object = {}) => void logged.push({ event, fields })
   const log: Log = { debug() {}, info() {}, warn: keep, error: keep }
-  const metrics = createMetrics(db)
+  const metrics = createMetrics(db, () => nodesSeen)
   const world: World = {
     db,
     data,

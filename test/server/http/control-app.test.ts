@@ -419,7 +419,7 @@ t.test('what was missed is sent again', async t => {
 })
 
 t.test('the page’s own files, the API’s description, the numbers', async t => {
-  const { world, caller } = await plane(t)
+  const { world, caller, enrol } = await plane(t)
   const ask = caller({}, { authorization: world.tokens.viewer })
   const page = await ask('GET', '/')
   t.match(page.headers['content-security-policy'], /default-src 'none'; script-src 'self' 'sha256-/)
@@ -429,7 +429,16 @@ t.test('the page’s own files, the API’s description, the numbers', async t =
     openapi: '3.1.0',
     paths: { '/api/v1/machines': {} }
   })
+  await enrol(1)
+  world.nodesSeen.push(
+    { ...nodeView('n1', 'v1.36.3'), state: 'draining' },
+    { ...nodeView('n2', 'v1.36.3'), state: 'draining' },
+    { ...nodeView('n3', 'v1.36.3'), state: 'what a node likes' }
+  )
   const metrics = (await ask('GET', '/metrics')).body
+  t.match(metrics, 'slipway_boot_stage_seconds_count{stage="load"} 1\n')
+  t.match(metrics, 'slipway_boot_stage_seconds_count{stage="install"} 1\n')
+  t.same(metrics.match(/^slipway_upgrade_nodes.*/gm), ['slipway_upgrade_nodes{state="draining"} 2'])
   for (const name of ['machines', 'boots_total', 'configs_delivered_total', 'certificates_issued_total', 'slots']) {
     t.match(metrics, `slipway_${name}`)
   }
