@@ -5,19 +5,23 @@ import { configKind, installerAssets } from '../boot/config.ts'
 import { holdScript, installScript, localScript } from '../boot/ipxe.ts'
 import type { Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
-import { decideBoot } from '../core/boots.ts'
+import { type Boot, decideBoot } from '../core/boots.ts'
 import { createBoot, latestBoot } from '../store/boots.ts'
 import { findDocument } from '../store/documents.ts'
+import { listEvents } from '../store/events.ts'
 import { updateMachine } from '../store/machines.ts'
-import { recordEvent, transact } from '../timeline.ts'
+import { transact } from '../timeline.ts'
 import type { MachineClaim } from './claim.ts'
 import type { Deps } from './deps.ts'
 import { meetMachine } from './discover.ts'
 import { digest, newSecret, shortId } from './ids.ts'
-import { move } from './machines.ts'
+import { failMachine, move } from './machines.ts'
 
 /** A held machine asks again after this long; iPXE adds its own jitter. */
 const HOLD_SECONDS = 15
+
+/** An installer restarts once; an operating system may do so again while it is set up. */
+const LOCAL_BOOTS_MAX = 5
 
 export interface Caller {
   readonly address: string
@@ -35,7 +39,8 @@ export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller
   const { machine } = meeting
   const profile = await findProfile(deps, machine)
   const blocked = await findBlock(deps, machine, profile)
-  const answer = decideBoot(machine, await latestBoot(deps.db, machine.id), blocked)
+  const boot = await latestBoot(deps.db, machine.id)
+  const answer = decideBoot(machine, boot, blocked)
   deps.count.boot(answer.kind)
   switch (answer.kind) {
     case 'install':
@@ -43,11 +48,9 @@ export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller
     case 'hold':
       await noteHold(deps, machine, claim, answer.reason)
       return hold(deps, answer.reason, caller)
-    case 'local': {
-      const message = `answered with the local disk: ${answer.reason}`
-      await recordEvent(deps, { type: 'boot.local', machine: machine.id, mac: claim.mac, message })
+    case 'local':
+      await noteLocal(deps, machine, boot, claim, answer.reason)
       return localScript({ platform: claim.hardware.platform, arch: claim.hardware.arch, reason: answer.reason })
-    }
   }
 }
 
@@ -102,6 +105,25 @@ async function install(
 
 function hold({ urls }: Deps, reason: string, { localAddress }: Caller): string {
   return holdScript({ reason, retryUrl: `${urls.boot(localAddress)}/boot/ipxe`, seconds: HOLD_SECONDS })
+}
+
+/** A machine whose disk does not start comes back again and again: then its installation has failed, and says so. */
+async function noteLocal(
+  deps: Deps,
+  machine: Machine,
+  boot: Boot | null,
+  { mac }: MachineClaim,
+  reason: string
+): Promise<void> {
+  await transact(deps, async (db, add) => {
+    const named = { machine: machine.id, boot: boot?.id ?? null, mac }
+    await add({ type: 'boot.local', ...named, message: `answered with the local disk: ${reason}` })
+    if (machine.state !== 'installing' || boot === null) return
+    const events = await listEvents(db, { boot: boot.id, limit: 100 })
+    if (events.filter(({ type }) => type === 'boot.local').length < LOCAL_BOOTS_MAX) return
+    const times = `it came back ${LOCAL_BOOTS_MAX} times after its installation and its agent never enrolled`
+    await failMachine(deps, db, machine, `${times}; look at its console, then slipway install ${machine.id}`, add)
+  })
 }
 
 /** A held machine asks every few seconds: only a new reason is news. */

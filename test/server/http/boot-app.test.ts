@@ -154,6 +154,16 @@ t.test('what took too long', async t => {
   t.match((await get(bootUrl(1))).body, /^kernel /m, 'one command tries again')
 })
 
+t.test('a machine whose disk does not start has failed, and says so', async t => {
+  const { world, get } = await plane(t)
+  await get(configPath((await get(bootUrl(1))).body))
+  const [machine] = await listMachines(world.db)
+  for (let times = 1; times <= 4; times++) t.match((await get(bootUrl(1))).body, 'sanboot')
+  t.match(await getMachine(world.db, machine!.id), { state: 'installing' }, 'a few restarts are nobody’s business')
+  t.match((await get(bootUrl(1))).body, 'sanboot')
+  t.match(await getMachine(world.db, machine!.id), { state: 'failed', reason: /came back 5 times .* slipway install/ })
+})
+
 t.test('held, never failed, while something is missing', async t => {
   const rows: Array<[what: string, change: (world: World) => void, claims: Record<string, string>, said: RegExp]> = [
     ['no rule', () => {}, { product: 'other' }, /no rule matches/],
