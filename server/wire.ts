@@ -57,9 +57,9 @@ async function record(recorder: Recorder, event: NewEvent): Promise<void> {
   await recordEvent(recorder, { ...event, ...(mac !== undefined && { mac }) })
 }
 
-/** Firmware asks for sizes first, and probes for files that need not be: that is no news. */
+/** Firmware asks for sizes first, and probes for files that need not be; noise is counted: all that is no news. */
 function eventOf({ peer, name, outcome, bytes, durationMs }: Transfer): NewEvent | null {
-  if (outcome === 'size asked' || outcome === 'not found') return null
+  if (outcome === 'size asked' || outcome === 'not found' || outcome === 'ignored') return null
   const detail = { address: peer, name, outcome, bytes, durationMs }
   if (outcome === 'complete') return { type: 'tftp.sent', message: `${name} sent to ${peer} by TFTP`, detail }
   return { type: 'tftp.failed', level: 'warning', message: `TFTP of ${name} to ${peer}: ${outcome}`, detail }

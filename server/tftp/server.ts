@@ -11,7 +11,7 @@ import { type Event, open, type Outcome, refusal, type Step, step } from './sess
 export interface Transfer {
   readonly peer: string
   readonly name: string
-  readonly outcome: Outcome | 'not found' | 'refused' | 'busy' | 'client gone' | 'stopped'
+  readonly outcome: Outcome | 'not found' | 'refused' | 'ignored' | 'busy' | 'client gone' | 'stopped'
   readonly bytes: number
   readonly durationMs: number
 }
@@ -19,7 +19,7 @@ export interface Transfer {
 export interface TftpDeps {
   /** The bytes of a file that may be served, or null. Called with names such as grub/grub.cfg only. */
   readonly read: (name: string) => Promise<Buffer | null>
-  /** Each request that ended, however it did. */
+  /** Each request that ended, however it did; ignored: what was no request. */
   readonly done: (transfer: Transfer) => void
   /** A bug, or a system that refuses sockets: the transfer it hit is over, the server goes on. */
   readonly failed: (error: unknown) => void
@@ -47,10 +47,13 @@ export async function startTftp(address: string, port: number, deps: TftpDeps): 
 
   function receive(bytes: Buffer, peer: RemoteInfo): void {
     const request = decode(bytes)
-    if (request === null || (request.op !== 'rrq' && request.op !== 'wrq')) return
+    const none = { peer: peer.address, name: '', bytes: 0, durationMs: 0 }
+    if (request === null || (request.op !== 'rrq' && request.op !== 'wrq')) {
+      return deps.done({ ...none, outcome: 'ignored' })
+    }
     const key = `${peer.address}:${peer.port}`
     if (transfers.has(key)) return // asked again because our answer was slow or lost: the session repeats it
-    if (isBusy(peer)) return deps.done({ peer: peer.address, name: '', outcome: 'busy', bytes: 0, durationMs: 0 })
+    if (isBusy(peer)) return deps.done({ ...none, outcome: 'busy' })
     const stop = new AbortController()
     transfers.set(key, { peer, stop })
     const work: Promise<void> = serve(request, peer, stop.signal)

@@ -119,7 +119,7 @@ t.test('any bytes: it serves the next client', async t => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32))
   t.comment(`SEED=${seed}`)
   const chance = seeded(seed)
-  const { server, failures } = await start(t)
+  const { server, failures, transfers } = await start(t)
   const socket = createSocket('udp4').bind(0, '127.77.0.2')
   t.teardown(() => socket.close())
   const sample = encode({ op: 'rrq', filename: 'ipxe.efi', mode: 'octet', options: { blksize: '1468', tsize: '0' } })
@@ -131,6 +131,7 @@ t.test('any bytes: it serves the next client', async t => {
   }
   const after = await fetchFile({ server: '127.0.0.1', port: server.port, name: 'whole' })
   t.equal(after.length, 1024)
+  t.ok(transfers.filter(({ outcome }) => outcome === 'ignored').length > 10, 'what is no request is counted')
   t.same(failures, [])
 })
 
