@@ -187,8 +187,7 @@ export const MachineSpec = Type.Object(
       minItems: 1,
       maxItems: 16
     }),
-    profile: Type.Optional(DocumentName),
-    address: Type.Optional(Type.String({ format: 'ipv4' }))
+    profile: Type.Optional(DocumentName)
   },
   strict
 )

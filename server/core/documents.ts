@@ -126,17 +126,13 @@ function namesOf(all: readonly AnyDocument[], kind: Kind): readonly string[] {
   return all.filter(document => document.kind === kind).map(document => document.metadata.name)
 }
 
-/** A hardware or network address belongs to one machine. */
+/** A hardware address belongs to one machine. */
 function findShared(all: readonly AnyDocument[]): readonly Problem[] {
   const owners = new Map<string, string>()
   return all.flatMap(document => {
     if (document.kind !== 'Machine') return []
     const { name } = document.metadata
-    const { macs, address } = document.spec
-    const keys = [
-      ...macs.map(mac => mac.toLowerCase().replaceAll('-', ':')),
-      ...(address === undefined ? [] : [address])
-    ]
+    const keys = document.spec.macs.map(mac => mac.toLowerCase().replaceAll('-', ':'))
     return keys.flatMap(key => {
       const owner = owners.get(key)
       owners.set(key, owner ?? name)
