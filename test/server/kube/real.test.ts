@@ -218,6 +218,9 @@ async function follows(t: Test, world: World, kubelet: KubeClient): Promise<void
     'upgrade.refused',
     'upgrade.refused'
   ])
+  await world.admin.patch(paths.node('n1'), { metadata: { labels: { 'slipway.dev/version': null } } }, 'merge')
+  await eventually(async () => (world.cluster.upgradeFacts('n1').accepted === null ? true : null))
+  t.equal(world.cluster.nodes()[0]?.asked, null, 'taken back before anything was begun: nothing is')
 }
 
 async function retries(t: Test, world: World): Promise<void> {
