@@ -13,6 +13,8 @@ export interface Metrics {
   readonly counts: Counts & {
     readonly dhcp: (type: string, result: string) => void
     readonly tftp: (result: string) => void
+    /** Bytes on an HTTP socket that are no request, or come too slowly or too large to be one. */
+    readonly malformedHttp: () => void
   }
   readonly contentType: string
   readonly text: () => Promise<string>
@@ -33,6 +35,7 @@ export function createMetrics(db: Db, nodes: () => readonly NodeView[]): Metrics
   const joins = counter('joins_total', 'Requests to join the cluster.', ['result'])
   const dhcp = counter('dhcp_packets_total', 'DHCP packets.', ['type', 'result'])
   const tftp = counter('tftp_transfers_total', 'TFTP transfers.', ['result'])
+  const malformed = counter('http_malformed_total', 'What came on HTTP sockets and was no request.', [])
   const stages = new Histogram({
     name: 'slipway_boot_stage_seconds',
     help: 'How long the stages of a boot took.',
@@ -50,7 +53,8 @@ export function createMetrics(db: Db, nodes: () => readonly NodeView[]): Metrics
       enrolment: result => enrolments.inc({ result }),
       join: result => joins.inc({ result }),
       dhcp: (type, result) => dhcp.inc({ type, result }),
-      tftp: result => tftp.inc({ result })
+      tftp: result => tftp.inc({ result }),
+      malformedHttp: () => malformed.inc()
     },
     contentType: registry.contentType,
     text: () => registry.metrics()

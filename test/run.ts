@@ -3,11 +3,13 @@
 
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const root = resolve(import.meta.dirname, '..')
 const bin = join(root, 'node_modules', '.bin')
+// tap starts `node` by name: it must be this one, however we were started ourselves.
+process.env.PATH = `${bin}${delimiter}${process.env.PATH ?? ''}`
 // Apart, because each takes minutes and the whole machine: .ci/run and `npm run test:qemu` start them by name.
 const apart = /^test\/e2e\/qemu/
 

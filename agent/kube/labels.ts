@@ -30,6 +30,7 @@ export function planNode(node: KubeNode, hardware: Texts, story: Story, now: Dat
     [annotation.hardwareLabels]: ownedNow,
     [annotation.reason]: story.reason === '' ? undefined : story.reason,
     [annotation.next]: story.next === '' ? undefined : story.next,
+    [annotation.slot]: story.slot === '' ? undefined : story.slot,
     [annotation.since]: isNewState ? now.toISOString() : notes[annotation.since]
   })
   if (Object.keys(labels).length === 0 && Object.keys(annotations).length === 0) return null

@@ -8,6 +8,8 @@ export interface Story {
   readonly state: NodeState
   readonly reason: string
   readonly next: string
+  /** The version for which this node is out of service; empty while it is in service. */
+  readonly slot: string
 }
 
 type Telling = readonly [state: NodeState, reason: string, next: string]
@@ -35,7 +37,17 @@ const tellings: Record<UpgradeStep, (target: string, previous: string) => Tellin
 const messageCharactersMax = 500
 
 /** `waiting` is the reason the step under way gave for not being done; empty without one. */
-export function tellStory({ upgrade, refused }: Progress, waiting: string): Story {
+export function tellStory(progress: Progress, waiting: string): Story {
+  return { ...tell(progress, waiting), slot: slotOf(progress) }
+}
+
+/** From the grant until it is given back, whichever way the upgrade takes. */
+function slotOf({ upgrade }: Progress): string {
+  const holds = upgrade !== null && (upgrade.turn === 'rolled-back' || upgrade.done.includes('slot'))
+  return holds ? upgrade.target : ''
+}
+
+function tell({ upgrade, refused }: Progress, waiting: string): Omit<Story, 'slot'> {
   if (upgrade === null) {
     if (refused === null) return { state: 'ready', reason: '', next: '' }
     const next = 'label it with another version, or take the label away and set it again'

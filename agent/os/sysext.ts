@@ -12,7 +12,8 @@ import { enableUnit, reloadUnits } from './systemd.ts'
 export type Download = (url: string, signal: AbortSignal) => AsyncIterable<Buffer>
 
 const refreshTimeoutMs = 120_000
-const versionTimeoutMs = 20_000
+/** The first start after a merge reads 100 MB from a compressed image; emulated, that took 14 s. */
+const versionTimeoutMs = 60_000
 
 /** Versions whose image is on the machine. A name is given only to what was verified. */
 export async function listStaged(files: Files): Promise<readonly string[]> {

@@ -17,8 +17,9 @@ export function addServe(program: Command): void {
       const { createLog } = await import('../log.ts')
       const { startServer } = await import('../serve.ts')
       const server = await startServer(config, { log: createLog(config.log.level, process.stdout) })
-      // Not to the log, which is kept: this opens one session as administrator.
-      process.stderr.write(`page: ${server.urls.control}/#code=${server.oneTimeCode()}\n`)
+      // To a person, never to a log, which is kept: this opens one session as administrator.
+      const { control } = server.urls
+      if (process.stderr.isTTY) process.stderr.write(`page: ${control}/#code=${server.oneTimeCode()}\n`)
       await toldToEnd()
       await server.close()
     })

@@ -1,8 +1,7 @@
 // What both planes have in common: bounds on everything a stranger can make grow, strict schemas, one shape of errors.
 
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
-import type { Log } from '../log.ts'
-import type { App, Limits, TlsOptions } from './deps.ts'
+import type { App, HttpDeps, Limits, TlsOptions } from './deps.ts'
 import { problemHandler, problemOf, sendProblem } from './problem.ts'
 
 /** An iPXE query with five SMBIOS texts of 4 KB, each byte percent-encoded, must pass: 60 KB and a little. */
@@ -27,16 +26,16 @@ export interface AppOptions {
 }
 
 /** An app without routes. It opens no socket. */
-export function createApp(log: Log, { bodyBytesMax, tls, limits }: AppOptions): App {
-  const bounds = { ...defaults, ...limits }
+export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, options: AppOptions): App {
+  const bounds = { ...defaults, ...options.limits }
   const server = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: bounds.headersTimeoutMs,
     connectionsCheckingInterval: bounds.checkEveryMs
   }
-  const options = {
+  const settings = {
     logger: false as const,
-    bodyLimit: bodyBytesMax,
+    bodyLimit: options.bodyBytesMax,
     requestTimeout: bounds.requestTimeoutMs,
     connectionTimeout: bounds.idleTimeoutMs,
     forceCloseConnections: true as const,
@@ -48,14 +47,14 @@ export function createApp(log: Log, { bodyBytesMax, tls, limits }: AppOptions): 
       void sendProblem(reply, problemOf(error)) // send() cannot fail: the reply is written when the turn ends
     }
   }
-  const app = (tls === null
-    ? fastify({ ...options, http: server })
+  const app = (options.tls === null
+    ? fastify({ ...settings, http: server })
     : fastify({
-        ...options,
+        ...settings,
         // A stranger's certificate is not refused here but where the route says what it needs (access.ts).
         https: {
           ...server,
-          ...tls,
+          ...options.tls,
           handshakeTimeout: bounds.headersTimeoutMs,
           requestCert: true,
           rejectUnauthorized: false,
@@ -63,6 +62,8 @@ export function createApp(log: Log, { bodyBytesMax, tls, limits }: AppOptions): 
         }
       })) as unknown as App
   app.server.maxConnections = bounds.connectionsMax
+  // Answering (400, 408, 431) and closing is fastify's.
+  app.server.on('clientError', () => metrics.counts.malformedHttp())
   app.setErrorHandler(problemHandler(log))
   app.setNotFoundHandler(async (_request, reply) =>
     sendProblem(reply, { type: 'about:blank', title: 'not found', status: 404, detail: 'there is nothing here' })

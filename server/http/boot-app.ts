@@ -12,7 +12,7 @@ import { ipxeRoutes } from './routes/ipxe.ts'
 const BODY_BYTES_MAX = 1024
 
 export async function buildBootApp(deps: HttpDeps, limits: Partial<Limits> = {}): Promise<App> {
-  const app = createApp(deps.log, { bodyBytesMax: BODY_BYTES_MAX, tls: null, limits })
+  const app = createApp(deps, { bodyBytesMax: BODY_BYTES_MAX, tls: null, limits })
   await app.register(fastifyStatic, { root: '/', serve: false })
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
   await app.register(ipxeRoutes(deps))

@@ -23,7 +23,7 @@ export async function buildControlApp(
   tls: TlsOptions | null,
   limits: Partial<Limits> = {}
 ): Promise<App> {
-  const app = createApp(deps.log, { bodyBytesMax: BODY_BYTES_MAX, tls, limits })
+  const app = createApp(deps, { bodyBytesMax: BODY_BYTES_MAX, tls, limits })
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

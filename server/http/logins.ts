@@ -16,6 +16,8 @@ export interface Logins {
   readonly issueCode: (role: AccessRole) => string
   /** The session's secret; null when the code is not (any more) good. */
   readonly redeem: (code: string) => { secret: string; role: AccessRole } | null
+  /** A session for somebody who is known by other means; null for nobody. */
+  readonly open: (role: AccessRole | null) => { secret: string; role: AccessRole } | null
   readonly findSession: (secret: string) => AccessRole | null
   readonly end: (secret: string) => void
 }
@@ -38,13 +40,16 @@ export function createLogins(randomBytes: (size: number) => Buffer, now: () => D
     const entry = kept.get(digest(secret))
     return entry !== undefined && entry.until > now().getTime() ? entry.role : null
   }
+  const open = (role: AccessRole | null) =>
+    role === null ? null : { secret: keep(sessions, role, SESSION_LIFETIME_MS), role }
   return {
     issueCode: role => keep(codes, role, CODE_LIFETIME_MS),
     redeem: code => {
       const role = find(codes, code)
       codes.delete(digest(code))
-      return role === null ? null : { secret: keep(sessions, role, SESSION_LIFETIME_MS), role }
+      return open(role)
     },
+    open,
     findSession: secret => find(sessions, secret),
     end: secret => sessions.delete(digest(secret))
   }

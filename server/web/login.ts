@@ -1,4 +1,4 @@
-// The login: a one-time code that the server prints where it runs.
+// The login: a one-time code that the server prints where it runs, or an access token.
 
 import { h, type ComponentChild } from 'preact'
 import { useState } from 'preact/hooks'
@@ -13,7 +13,7 @@ export function Login({ message, enter }: { message: string; enter: (code: strin
     'form',
     { class: 'login', onSubmit: submit },
     h('h1', null, h('img', { src: '/web/icon.svg', alt: '', width: 40, height: 40 }), 'Slipway'),
-    h('label', { for: 'code' }, 'One-time code'),
+    h('label', { for: 'code' }, 'One-time code or access token'),
     h('input', {
       id: 'code',
       name: 'code',
@@ -25,6 +25,10 @@ export function Login({ message, enter }: { message: string; enter: (code: strin
     }),
     h('button', { type: 'submit' }, 'Log in'),
     h('p', { class: 'notice bad', role: 'alert' }, message),
-    h('p', { class: 'quiet' }, 'The server prints a code when it starts. It works once.')
+    h(
+      'p',
+      { class: 'quiet' },
+      'The server prints a code when it is started in a terminal; it works once. An access token works as well.'
+    )
   )
 }

@@ -240,6 +240,18 @@ for (const [name, progress, waiting, want] of stories) {
   })
 }
 
+// A row reads: what was done, which way it goes, the version that the node says it is out of service for.
+const slots: Array<[name: string, changes: Parameters<typeof upgrading>[0], slot: string]> = [
+  ['staging', { done: ['stage'] }, ''],
+  ['granted', { done: ['stage', 'slot'] }, 'v1.36.3'],
+  ['draining', { done: ['stage', 'slot', 'cordon'] }, 'v1.36.3'],
+  ['going back', { turn: 'rolled-back', done: [] }, 'v1.36.3'],
+  ['blocked', { turn: 'blocked', done: [] }, '']
+]
+for (const [name, changes, slot] of slots) {
+  t.test(`slot: ${name}`, async t => t.equal(tellStory(upgrading(changes), '').slot, slot))
+}
+
 const pace = { backoffMs: 1_000, backoffMaxMs: 30_000 }
 t.test('back-off and jitter', async t => {
   t.same(

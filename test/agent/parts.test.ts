@@ -189,7 +189,7 @@ t.test('drain', async t => {
 })
 
 t.test('labels', async t => {
-  const story = { state: 'ready' as const, reason: '', next: '' }
+  const story = { state: 'ready' as const, reason: '', next: '', slot: '' }
   const told = { 'slipway.dev/state': 'ready' }
   interface Row {
     name: string

@@ -20,7 +20,7 @@ interface Figures {
   /** zstd -19; null without zstd. */
   compressedMB: number | null
   firstLineMs: { min: number; median: number }
-  /** Pages that only this process has and that cannot be dropped. */
+  /** Dirty pages that only this process has: the clean ones are the file's, which the kernel may drop. */
   privateMB: number
   residentMB: number
 }
@@ -35,6 +35,13 @@ export async function bench(args: readonly string[]): Promise<void> {
     firstLineMs: await firstLine(file),
     ...(await idle(file))
   }
+  const { fileMB, compressedMB, firstLineMs, privateMB } = figures
+  const within =
+    fileMB <= limits.fileMB &&
+    (compressedMB ?? 0) <= limits.compressedMB &&
+    firstLineMs.min <= limits.firstLineMs &&
+    privateMB <= limits.privateMB
+  if (!within) process.exitCode = 1
   if (args.includes('--json')) {
     process.stdout.write(`${JSON.stringify({ agent: figures, limits })}\n`)
     return

@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline'
 
 const main = join(import.meta.dirname, '..', '..', 'server', 'main.ts')
 
+const SECONDS_MAX = 60
+
 interface Run {
   /** From the start of the process to its end. */
   seconds: number
@@ -29,6 +31,7 @@ export async function bench(args: readonly string[]): Promise<void> {
     seconds: spread(runs.map(run => run.seconds)),
     serverMB: spread(runs.map(run => run.serverMB))
   }
+  if (figures.seconds.median > SECONDS_MAX) process.exitCode = 1 // what a newcomer is promised
   if (args.includes('--json')) return void process.stdout.write(`${JSON.stringify({ lab: figures })}\n`)
   const line = ({ min, median, max }: ReturnType<typeof spread>, digits: number): string =>
     `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`

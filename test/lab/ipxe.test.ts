@@ -106,7 +106,7 @@ const rows: Row[] = [
     },
     disk: '0',
     want: { kind: 'disk', drive: '0' },
-    console: ['Slipway: booting from the local disk: it is installed? ?exit? ? reboot']
+    console: ['Slipway: booting from the local disk: it is installed, ?exit? ? reboot']
   },
   {
     name: 'our hold script asks again',

@@ -163,7 +163,7 @@ discovery:
     t.match(await joining, { exitCode: 0 })
     const joined = await eventually(() => isReady(nodeOf(cluster, 'worker-1')) && nodeOf(cluster, 'worker-1'))
     t.match(joined.metadata.labels, { 'example.com/rack': 'lab', 'kubernetes.io/hostname': 'worker-1' })
-    t.ok(store.find('leases', 'kube-node-lease', 'worker-1'), 'it renews its Lease')
+    t.ok(await eventually(() => store.find('leases', 'kube-node-lease', 'worker-1')), 'it renews its Lease')
     const pem = await readFile(`${second.root}/var/lib/kubelet/pki/kubelet-client-current.pem`, 'utf8')
     t.match(pem, /BEGIN CERTIFICATE[^]*BEGIN PRIVATE KEY/)
     await eventually(() => {

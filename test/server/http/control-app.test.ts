@@ -390,6 +390,8 @@ t.test('sessions', async t => {
   t.equal((await ask(...write, { ...session, ...own })).status, 404, 'our own page may')
   t.equal((await ask('DELETE', '/api/v1/session', undefined, { ...session, ...own })).status, 200)
   t.equal((await ask('GET', '/api/v1/machines', undefined, session)).status, 401)
+  const byToken = await ask('POST', '/api/v1/session', { code: 'viewer-token' }, own)
+  t.match([byToken.status, JSON.parse(byToken.body)], [200, { role: 'viewer' }], 'an access token enters as its role')
   const old = world.logins.issueCode('admin')
   world.clock.now = new Date(world.clock.now.getTime() + 2 * 3600_000)
   t.equal((await ask('POST', '/api/v1/session', { code: old }, own)).status, 401, 'nor for ever')

@@ -78,6 +78,7 @@ for (const plane of ['boot', 'control'] as const) {
     }
     t.notOk(statuses.has('500'), `no bug was met (${[...statuses].join(', ')}): ${JSON.stringify(world.logged)}`)
     t.equal((await app.inject('/healthz')).statusCode, 200, 'still there')
+    t.match(await world.metrics.text(), /^slipway_http_malformed_total [1-9]/m, 'and they were counted')
     t.same(world.logged, [])
   })
 }

@@ -78,7 +78,7 @@ t.test('an operator takes in a machine that appears, and relabels its node', wan
   t.same(faults, [])
 
   await page.getByRole('button', { name: 'Log out' }).click()
-  await page.getByLabel('One-time code').waitFor()
+  await page.getByLabel('One-time code or access token').waitFor()
   t.equal((await page.context().cookies()).length, 0)
 })
 
@@ -115,8 +115,8 @@ t.test('a code works once, and a broken stream comes back', wants, async t => {
   const code = world.logins.issueCode('admin')
   t.ok(world.logins.redeem(code))
   await page.goto(`${url}/#code=${code}`)
-  await page.getByText('this code is wrong, was used, or is too old').waitFor()
-  await page.getByLabel('One-time code').fill(world.logins.issueCode('admin'))
+  await page.getByText('this code or token is wrong, was used, or is too old').waitFor()
+  await page.getByLabel('One-time code or access token').fill(world.logins.issueCode('admin'))
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.getByText('live', { exact: true }).waitFor()
   t.same(await page.evaluate(() => document.cookie), '', 'no script can read the cookie')
