@@ -2,21 +2,27 @@
 
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
+import type { Lease } from './core/allocation.ts'
+import { createBatches } from './core/batches.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { findLeaseHolder, listLeases, saveLease } from './store/leases.ts'
+import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
-import { type Recorder, recordEvent } from './timeline.ts'
+import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
   readonly recorder: Recorder
   readonly log: Log
   readonly metrics: Metrics
 }
+
+/** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
+const LEASES_AT_ONCE = 128
+const EVENTS_AT_ONCE = 64
 
 /** Starts TFTP, then DHCP: nobody is sent to what does not answer yet. Throws a Fault when a port cannot be had. */
 export async function startWire(
@@ -27,8 +33,9 @@ export async function startWire(
   opened: AsyncDisposableStack
 ): Promise<void> {
   const { db, now } = recorder
+  const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
   const seen = (event: NewEvent): void => {
-    record(recorder, event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
+    record(event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
   }
   const seenOnTftp = limitEvents({ now, seen, count: metrics.counts.dhcp })
   const tftp = await startTftp(own.address, config.tftp.port, {
@@ -44,17 +51,23 @@ export async function startWire(
   opened.defer(() => tftp.close())
   const { mode, ports, subnets } = config.dhcp
   if (mode === 'off') return
-  const leases = { list: () => listLeases(db), save: saveLease.bind(null, db) }
+  const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(db, batch))
+  const leases = { list: () => listLeases(db), save }
   const options = { mode, interface: own, ports, subnets, bootUrl }
   const dhcp = await startDhcp(options, { now, log, count: metrics.counts.dhcp, leases, seen })
   opened.defer(() => dhcp.close())
 }
 
-/** A transfer is known by its address alone: the lease says whose it is. */
-async function record(recorder: Recorder, event: NewEvent): Promise<void> {
-  const address = event.mac === undefined ? event.detail?.['address'] : undefined
-  const mac = typeof address === 'string' ? await findLeaseHolder(recorder.db, address) : event.mac
-  await recordEvent(recorder, { ...event, ...(mac !== undefined && { mac }) })
+/** One commit for all. A transfer is known by its address alone: the lease says whose it is. */
+async function recordAll(recorder: Recorder, events: readonly NewEvent[]): Promise<readonly null[]> {
+  await transact(recorder, async (db, add) => {
+    for (const event of events) {
+      const address = event.mac === undefined ? event.detail?.['address'] : undefined
+      const mac = typeof address === 'string' ? await findLeaseHolder(db, address) : event.mac
+      await add({ ...event, ...(mac !== undefined && { mac }) })
+    }
+  })
+  return events.map(() => null)
 }
 
 /** Firmware asks for sizes first, and probes for files that need not be; noise is counted: all that is no news. */

@@ -73,6 +73,9 @@ async function findFree(own: Interface, wanted: number): Promise<number> {
   return port
 }
 
+/** A rack that powers on at once is heard while a commit waits for the disk; the system may give less. */
+const RECEIVE_BYTES = 4 * 1024 * 1024
+
 async function open(own: Interface, port: number, address: string, sharing: 'shared' | 'alone'): Promise<Socket> {
   const socket = createSocket({ type: 'udp4', reuseAddr: sharing === 'shared' })
   try {
@@ -83,6 +86,7 @@ async function open(own: Interface, port: number, address: string, sharing: 'sha
     throw explain(cause, own, port)
   }
   socket.setBroadcast(true)
+  socket.setRecvBufferSize(RECEIVE_BYTES)
   return socket
 }
 

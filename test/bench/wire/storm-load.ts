@@ -87,7 +87,7 @@ async function boot(number: number): Promise<void> {
   const board = { product: 'Worker (Fedora CoreOS)', asset: '', arch: 'x86_64', platform: 'efi' }
   const query = new URLSearchParams({ ...facts, ...board }).toString().replaceAll('+', '%20')
   const answer = await fetchText(new URL(`${script.origin}/boot/ipxe?${query}`), localAddress)
-  const config = /http:\/\/[^\s/]+\/b\/[^\s/]+\/config/.exec(answer)?.[0]
+  const config = /http:\/\/[^\s/]+\/b\/\S+/.exec(answer)?.[0]
   if (config === undefined) throw new Error(`no config in the answer: ${answer.slice(0, 300)}`)
   await fetchText(new URL(config), localAddress)
 }
