@@ -77,7 +77,7 @@ async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
   throw new Fault('conflict', `${rows.map(({ address }) => address).join(', ')} is leased to another machine`)
 }
 
-/** Runs of different machines and addresses, each a power of two long: few query texts, so that each is compiled once. */
+/** Runs of different machines and addresses, each a power of two long: so there are few query texts to compile. */
 function groupsOf(leases: readonly Lease[]): Lease[][] {
   const groups: Lease[][] = []
   let run: Lease[] = []
