@@ -9,7 +9,7 @@ import { startDhcpPeer, startSlipway } from './servers.ts'
 const CLIENTS = 10_000
 /** dnsmasq takes minutes for more. */
 const CLIENTS_DNSMASQ = 1_000
-const WINDOW = 256
+const WINDOW = 64
 
 interface Seen {
   readonly seconds: number
