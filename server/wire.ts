@@ -1,5 +1,6 @@
 // The boot plane's half that is UDP: DHCP and TFTP, joined to the leases, the metrics and the timeline.
 
+import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
 import { openBootPrograms } from './data/files.ts'
@@ -18,36 +19,64 @@ export interface WireDeps {
   readonly metrics: Metrics
 }
 
+/** A network that machines boot from. */
+export interface Network {
+  readonly interface: Interface
+  /** The boot plane as machines there reach it. */
+  readonly bootUrl: string
+}
+
 /** Starts TFTP, then DHCP: nobody is sent to what does not answer yet. Throws a Fault when a port cannot be had. */
 export async function startWire(
   config: Config,
-  own: Interface,
-  bootUrl: string,
-  { recorder, log, metrics }: WireDeps,
+  networks: readonly Network[],
+  passed: Passed,
+  deps: WireDeps,
   opened: AsyncDisposableStack
 ): Promise<void> {
+  const { recorder, log, metrics } = deps
+  const { mode, ports, subnets } = config.dhcp
+  requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
   const seen = (event: NewEvent): void => {
     record(recorder, event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
   }
-  const seenOnTftp = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const tftp = await startTftp(own.address, config.tftp.port, {
-    now,
-    read: openBootPrograms(config.data),
-    failed: error => log.error('tftp.failed', { error }),
-    done: transfer => {
-      metrics.counts.tftp(transfer.outcome)
-      const event = eventOf(transfer)
-      if (event !== null) seenOnTftp(event)
-    }
-  })
-  opened.defer(() => tftp.close())
-  const { mode, ports, subnets } = config.dhcp
+  await startTftps(config, networks, passed, { ...deps, seen }, opened)
   if (mode === 'off') return
   const leases = { list: () => listLeases(db), save: saveLease.bind(null, db) }
-  const options = { mode, interface: own, ports, subnets, bootUrl }
-  const dhcp = await startDhcp(options, { now, log, count: metrics.counts.dhcp, leases, seen })
+  const attachments = networks.map(network => {
+    const { name } = network.interface
+    const server = passed.get(socketName('dhcp', name)) ?? null
+    return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
+  })
+  const dhcp = await startDhcp(
+    { mode, attachments, ports, subnets },
+    { now, log, count: metrics.counts.dhcp, leases, seen }
+  )
   opened.defer(() => dhcp.close())
+}
+
+async function startTftps(
+  config: Config,
+  networks: readonly Network[],
+  passed: Passed,
+  { recorder, log, metrics, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
+  opened: AsyncDisposableStack
+): Promise<void> {
+  const { now } = recorder
+  const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
+  const read = openBootPrograms(config.data)
+  const done = (transfer: Transfer): void => {
+    metrics.counts.tftp(transfer.outcome)
+    const event = eventOf(transfer)
+    if (event !== null) told(event)
+  }
+  for (const { interface: own } of networks) {
+    const failed = (error: unknown): void => log.error('tftp.failed', { interface: own.name, error })
+    const handle = passed.get(socketName('tftp', own.name)) ?? null
+    const tftp = await startTftp(own.address, config.tftp.port, { now, read, failed, done }, handle)
+    opened.defer(() => tftp.close())
+  }
 }
 
 /** A transfer is known by its address alone: the lease says whose it is. */

@@ -43,10 +43,15 @@ export interface Context {
   readonly now: Date
 }
 
-export function openSubnets(configs: readonly SubnetConfig[], server: string, leases: readonly Lease[]): Subnet[] {
+/** `servers` are our own addresses, which no machine gets. */
+export function openSubnets(
+  configs: readonly SubnetConfig[],
+  servers: readonly string[],
+  leases: readonly Lease[]
+): Subnet[] {
   return configs.map(config => {
     const network = toNetwork(config.subnet)
-    const taken = [server, toAddress(network.network), broadcastOf(network)]
+    const taken = [...servers, toAddress(network.network), broadcastOf(network)]
     if (config.gateway !== null) taken.push(config.gateway)
     return { ...config, network, index: createIndex(config.pool, taken, leases) }
   })
