@@ -30,7 +30,7 @@ import type { Db } from './store/schema.ts'
 import { createToken, findTokenByHash } from './store/tokens.ts'
 import { createBus, type Recorder } from './timeline.ts'
 import { buildPage } from './web/build.ts'
-import { startWire } from './wire.ts'
+import { type Refresh, startWire } from './wire.ts'
 
 export interface ServeOptions {
   readonly log: Log
@@ -89,6 +89,7 @@ async function start(
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`
   }
+  let refresh: Refresh = async () => undefined
   const deps: HttpDeps = {
     ...recorder,
     log,
@@ -97,6 +98,7 @@ async function start(
     urls,
     artifacts: openFiles(config.data),
     cluster,
+    documentsChanged: () => refresh(),
     count: metrics.counts,
     metrics,
     logins,
@@ -124,7 +126,7 @@ async function start(
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
   const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
-  await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics }, opened)
+  refresh = await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics }, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 

@@ -3,13 +3,17 @@
 import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
+import { parseMac } from './contract/net.ts'
+import type { Reservation } from './core/allocation.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { listDocuments } from './store/documents.ts'
 import { findLeaseHolder, listLeases, saveLease } from './store/leases.ts'
+import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
 import { type Recorder, recordEvent } from './timeline.ts'
 
@@ -26,6 +30,9 @@ export interface Network {
   readonly bootUrl: string
 }
 
+/** Reads the operator's documents again: the addresses that they keep for machines. */
+export type Refresh = () => Promise<void>
+
 /** Starts TFTP, then DHCP: nobody is sent to what does not answer yet. Throws a Fault when a port cannot be had. */
 export async function startWire(
   config: Config,
@@ -33,7 +40,7 @@ export async function startWire(
   passed: Passed,
   deps: WireDeps,
   opened: AsyncDisposableStack
-): Promise<void> {
+): Promise<Refresh> {
   const { recorder, log, metrics } = deps
   const { mode, ports, subnets } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
@@ -42,7 +49,7 @@ export async function startWire(
     record(recorder, event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
   }
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
-  if (mode === 'off') return
+  if (mode === 'off') return async () => undefined
   const leases = { list: () => listLeases(db), save: saveLease.bind(null, db) }
   const attachments = networks.map(network => {
     const { name } = network.interface
@@ -50,10 +57,22 @@ export async function startWire(
     return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
   })
   const dhcp = await startDhcp(
-    { mode, attachments, ports, subnets },
+    { mode, attachments, ports, subnets, reservations: await listReservations(db) },
     { now, log, count: metrics.counts.dhcp, leases, seen }
   )
   opened.defer(() => dhcp.close())
+  // One after the other, so that what was read last is what holds.
+  let refreshed = Promise.resolve()
+  return () =>
+    (refreshed = refreshed
+      .then(async () => dhcp.reserve(await listReservations(db)))
+      .catch((error: unknown) => log.error('dhcp.reservations-failed', { error })))
+}
+
+async function listReservations(db: Db): Promise<Reservation[]> {
+  return (await listDocuments(db, 'Machine')).flatMap(({ spec: { macs, address } }) =>
+    address === undefined ? [] : macs.map(text => ({ mac: parseMac(text)!, address }))
+  )
 }
 
 async function startTftps(

@@ -2,11 +2,11 @@
 // opened; what is done with a packet is listener/server.ts.
 
 import type { NewEvent } from '../contract/event.ts'
-import type { Lease } from '../core/allocation.ts'
+import { holderBeside, type Lease, type Reservation } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Log } from '../log.ts'
 import { whyNotBound } from './bound/socket.ts'
-import { findSubnet, type Interface, openSubnets, type SubnetConfig } from './context.ts'
+import { findSubnet, type Interface, openSubnets, reserveIn, type Subnet, type SubnetConfig } from './context.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
 import { findFree, type Way } from './socket.ts'
 import { limitEvents } from './story.ts'
@@ -31,8 +31,9 @@ export interface DhcpOptions {
   readonly attachments: readonly Attachment[]
   /** 67, 68 and 4011; 0 takes any. */
   readonly ports: { readonly server: number; readonly client: number; readonly proxy: number }
-  /** Used in authoritative mode. */
+  /** Used in authoritative mode, as the reservations are. */
   readonly subnets: readonly SubnetConfig[]
+  readonly reservations: readonly Reservation[]
 }
 
 export interface DhcpDeps {
@@ -47,6 +48,8 @@ export interface DhcpDeps {
 export interface DhcpServer {
   /** Of the first interface; all have the same unless any would do. */
   readonly ports: { readonly server: number; readonly proxy: number }
+  /** Replaces the reservations; from the next packet on they hold. */
+  readonly reserve: (reservations: readonly Reservation[]) => void
   readonly close: () => Promise<void>
 }
 
@@ -56,7 +59,8 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const own = attachments.map(one => one.interface)
   const authoritative = mode === 'authoritative'
   const addresses = own.map(({ address }) => address)
-  const subnets = authoritative ? openSubnets(options.subnets, addresses, await deps.leases.list()) : []
+  const { reservations } = options
+  const subnets = authoritative ? openSubnets(options.subnets, addresses, await deps.leases.list(), reservations) : []
   if (authoritative) for (const one of own) requireSubnet(subnets, one)
   const waysOf = chooseWays(attachments, deps.log)
   const told = limitEvents(deps)
@@ -79,10 +83,27 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
     await opened.disposeAsync()
     throw error
   }
-  return { ports: listeners[0]!.ports, close: () => opened.disposeAsync() }
+  const reserveAll = (changed: readonly Reservation[]): void => {
+    if (authoritative) takeReservations(subnets, changed, deps)
+  }
+  reserveAll(reservations)
+  return { ports: listeners[0]!.ports, reserve: reserveAll, close: () => opened.disposeAsync() }
 }
 
-function requireSubnet(subnets: ReturnType<typeof openSubnets>, own: Interface): void {
+/** What cannot be kept, or not yet, is said: nobody waits for a machine that never comes. */
+function takeReservations(subnets: readonly Subnet[], all: readonly Reservation[], { log, now }: DhcpDeps): void {
+  for (const { mac, address } of reserveIn(subnets, all)) {
+    log.warn('dhcp.reservation-unused', { mac, address, why: 'no subnet has it, or it is the server or the gateway' })
+  }
+  for (const { mac, address } of all) {
+    for (const { index } of subnets) {
+      const holder = holderBeside(index, mac, address, now())
+      if (holder?.mac) log.warn('dhcp.reservation-held', { mac, address, holder: holder.mac })
+    }
+  }
+}
+
+function requireSubnet(subnets: readonly Subnet[], own: Interface): void {
   if (findSubnet(subnets, own, '0.0.0.0') !== null) return
   const remedy = `add one under dhcp.subnets that holds ${own.address}, or set dhcp.mode: proxy`
   throw new Fault('invalid', `no DHCP subnet fits interface ${own.name} (${own.address}/${own.netmask}): ${remedy}`)

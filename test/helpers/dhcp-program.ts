@@ -19,7 +19,8 @@ const server = await startDhcp(
       return { interface: own, bootUrl: `http://${own.address}:8080`, handles }
     }),
     ports: { server: 67, client: 68, proxy: 4011 },
-    subnets: [subnet, second, distant]
+    subnets: [subnet, second, distant],
+    reservations: []
   },
   {
     now: () => new Date(),

@@ -1,16 +1,16 @@
 // Several interfaces on wires of their own: each is answered on itself alone, one packet once. And a bridge that has no
 // carrier yet, a relay that reaches us by another way, sockets that somebody else opened.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { passedSockets, requireKnown } from '../../../server/activation.ts'
 import { askInterface, openBound, whyNotBound } from '../../../server/dhcp/bound/socket.ts'
 import { encodePacket, messageType } from '../../../server/dhcp/packet.ts'
 import { needs } from '../../helpers/require.ts'
 import { packetOf } from '../../lab/dhcp-client.ts'
-import { type Background, createNamespace, type Namespace } from '../../lab/namespace.ts'
+import { createWires, plug, seen, udhcpc } from '../../helpers/wires.ts'
+import { type Background, createNamespace } from '../../lab/namespace.ts'
 
 const program = join(import.meta.dirname, '..', '..', 'helpers', 'dhcp-program.ts')
 
@@ -50,8 +50,14 @@ t.test('what the kernel knows of an interface', async t => {
 })
 
 t.test('two wires', needs({ root: true, programs: ['ip', 'busybox', 'tcpdump'] }), async t => {
-  const wires = await createWires(t)
-  const { wire, run, start, lease } = wires
+  const wires = await createWires(t, 'wires')
+  const { wire, run, lease } = wires
+  const start = async (name: string, interfaces: string): Promise<Background> => {
+    const log = join(wires.folder, `${name}.log`)
+    const server = wire.start(name, process.execPath, [program, interfaces], { log })
+    await seen(server, 'ready')
+    return server
+  }
   await run('ip', 'link', 'add', 'br1', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0')
   await run('ip', 'addr', 'add', '10.78.0.1/24', 'dev', 'br1')
 
@@ -105,7 +111,7 @@ t.test('two wires', needs({ root: true, programs: ['ip', 'busybox', 'tcpdump'] }
 })
 
 t.test('a socket that somebody else opened', needs({ root: true, programs: ['ip', 'busybox'] }), async t => {
-  const wires = await createWires(t)
+  const wires = await createWires(t, 'wires')
   await plug(wires, 'a', 'br0')
   // As a service manager would: opened and bound to the interface before the server is started.
   const opener = `const { openBound } = await import(${JSON.stringify(join(import.meta.dirname, '../../../server/dhcp/bound/socket.ts'))})
@@ -133,62 +139,6 @@ const ask = `
   socket.on('message', bytes => end('answer ' + [...bytes.subarray(16, 20)].join('.')))
   socket.bind(67, '10.99.0.1', () => socket.send(Buffer.from(hex, 'hex'), 67, address))`
 
-interface Wires {
-  readonly wire: Namespace
-  readonly folder: string
-  readonly run: (file: string, ...args: string[]) => Promise<string>
-  readonly start: (name: string, interfaces: string) => Promise<Background>
-  /** What udhcpc was given on that end. */
-  readonly lease: (end: string) => Promise<string>
-}
-
-async function createWires(t: Test): Promise<Wires> {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-wires-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  const wire = await createNamespace('wires', '10.77.0.1')
-  t.teardown(() => wire.close())
-  const run = async (file: string, ...args: string[]): Promise<string> => {
-    const { exitCode, stdout, stderr } = await wire.run(file, args)
-    if (exitCode !== 0) throw new Error(`${file} ${args.join(' ')}: ${stdout}${stderr}`)
-    return stdout
-  }
-  return {
-    wire,
-    folder,
-    run,
-    async start(name, interfaces) {
-      const server = wire.start(name, process.execPath, [program, interfaces], { log: join(folder, `${name}.log`) })
-      await seen(server, 'ready')
-      return server
-    },
-    async lease(end) {
-      const script = join(folder, `${end}.sh`)
-      writeFileSync(script, `#!/bin/sh\n[ "$1" = bound ] && env > ${folder}/${end}.env\nexit 0\n`, { mode: 0o755 })
-      await run('busybox', ...udhcpc(end, script, '5'))
-      return readFileSync(join(folder, `${end}.env`), 'utf8')
-    }
-  }
-}
-
-function udhcpc(end: string, script: string, tries: string): string[] {
-  return ['udhcpc', '-i', end, '-n', '-q', '-f', '-t', tries, '-T', '1', '-s', script]
-}
-
-/** A cable: its end <name>0 is the machine's, <name>1 is in the bridge. */
-async function plug({ run }: Wires, name: string, bridge: string): Promise<void> {
-  await run('ip', 'link', 'add', `${name}0`, 'type', 'veth', 'peer', 'name', `${name}1`)
-  await run('ip', 'link', 'set', `${name}1`, 'master', bridge)
-  for (const end of [`${name}0`, `${name}1`]) await run('ip', 'link', 'set', end, 'up')
-}
-
 function count(server: Background, what: string): number {
   return server.output().split(`"count":"${what}"`).length - 1
-}
-
-async function seen(background: Background, text: string): Promise<void> {
-  const until = performance.now() + 10_000
-  while (!background.output().includes(text)) {
-    if (performance.now() > until) throw new Error(`${background.name} did not write ${text}: ${background.output()}`)
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
 }

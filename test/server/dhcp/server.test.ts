@@ -56,6 +56,7 @@ async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<D
           leaseSeconds: 600
         }
       ],
+      reservations: [],
       ...changes
     },
     {
@@ -156,6 +157,37 @@ t.test('proxy: boot files only, on both ports', async t => {
     events.map(({ type }) => type),
     ['dhcp.discover', 'dhcp.offer', 'dhcp.ack']
   )
+})
+
+t.test('an address that is kept for a machine, from the next packet on', async t => {
+  const warned: unknown[] = []
+  const log = { ...silentLog, warn: (event: string, fields?: object) => warned.push([event, fields]) }
+  const [first, other] = ['52:54:00:00:00:01', '52:54:00:00:00:02']
+  const { server, ask, events, saved } = await start(
+    t,
+    { reservations: [{ mac: first, address: '127.77.99.1' }] },
+    { log }
+  )
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.99.1' }, 'outside the pool')
+  t.match(await ask(other, 'linux'), { address: '127.77.0.1' })
+  server.reserve([
+    { mac: first, address: '127.77.0.1' },
+    { mac: '52:54:00:00:00:09', address: '192.0.2.1' }
+  ])
+  t.match(warned, [
+    ['dhcp.reservation-unused', { address: '192.0.2.1' }],
+    ['dhcp.reservation-held', { mac: first, address: '127.77.0.1', holder: other }]
+  ])
+  await t.rejects(ask(first, 'uefi-pxe', { timeoutMs: 100 }), 'it is not taken from who has it')
+  t.match(
+    events.filter(({ type }) => type === 'dhcp.ignored').map(({ message }) => message),
+    [/127.77.0.1, which is kept for it, is leased to 52:54:00:00:00:02 until 2/]
+  )
+  t.match(await ask(other, 'linux'), { address: '127.77.0.2' }, 'who asks again is moved')
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.0.1' })
+  server.reserve([])
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.0.1' }, 'it keeps what it has')
+  t.ok(saved.length > 4)
 })
 
 t.test('a port that is taken, a subnet that does not fit: one sentence', async t => {
