@@ -23,8 +23,8 @@ export function checkMeaning(config: Config, raw: RawConfig): readonly Problem[]
 }
 
 function checkInterfaces({ interfaces }: Config): readonly Problem[] {
-  if (interfaces.length === 1) return []
-  return [{ path: 'interfaces', message: 'exactly one interface is served for now; run one server for each network' }]
+  const twice = interfaces.find((name, index) => interfaces.indexOf(name) !== index)
+  return twice === undefined ? [] : [{ path: 'interfaces', message: `names ${twice} twice` }]
 }
 
 function checkDatabase({ database }: Config): readonly Problem[] {

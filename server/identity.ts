@@ -8,7 +8,7 @@ import { type Authority, isServerDue, type ServerNames } from './pki/authority.t
 
 /** By what the server is reached, beside the URL that is configured. */
 export interface Reached {
-  readonly address: string
+  readonly addresses: readonly string[]
   readonly hostname: string
 }
 
@@ -44,10 +44,10 @@ function issue(authority: Authority, names: ServerNames, now: Date): TlsOptions 
   return { cert: certificatePem, key: keyPem, ca: authority.caPem }
 }
 
-function namesOf(url: string | null, { address, hostname }: Reached): ServerNames {
+function namesOf(url: string | null, { addresses, hostname }: Reached): ServerNames {
   const named = url === null ? [] : [new URL(url).hostname]
   return {
-    ips: [...new Set([address, '127.0.0.1', ...named.filter(isAddress)])],
+    ips: [...new Set([...addresses, '127.0.0.1', ...named.filter(isAddress)])],
     dns: [...new Set(['localhost', hostname, ...named.filter(name => !isAddress(name))])]
   }
 }

@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
+import type { Passed } from './activation.ts'
 import type { Config } from './config.ts'
 import { Fault } from './core/fault.ts'
 import { adminToken, prepareData, removeRunFile, writeRunFile } from './data/files.ts'
@@ -29,11 +30,13 @@ import type { Db } from './store/schema.ts'
 import { createToken, findTokenByHash } from './store/tokens.ts'
 import { createBus, type Recorder } from './timeline.ts'
 import { buildPage } from './web/build.ts'
-import { startWire } from './wire.ts'
+import { type Refresh, startWire } from './wire.ts'
 
 export interface ServeOptions {
   readonly log: Log
   readonly now?: () => Date
+  /** Sockets that the service manager opened (activation.ts). */
+  readonly sockets?: Passed
   /** The lab's page as plain HTTP; loopback alone. */
   readonly page?: { readonly host: '127.0.0.1'; readonly port: number }
 }
@@ -67,7 +70,8 @@ async function start(
   opened: AsyncDisposableStack
 ): Promise<Omit<Server, 'close'>> {
   const { log, now = () => new Date() } = options
-  const own = readInterface(config.interfaces[0]!)
+  const interfaces = config.interfaces.map(readInterface)
+  const own = interfaces[0]!
   await prepareData(config.data)
   const database = await openDatabase(config, { now, failed: error => log.warn('database.connection', { error }) })
   opened.defer(() => database.close())
@@ -85,6 +89,7 @@ async function start(
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`
   }
+  let refresh: Refresh = async () => undefined
   const deps: HttpDeps = {
     ...recorder,
     log,
@@ -93,6 +98,7 @@ async function start(
     urls,
     artifacts: openFiles(config.data),
     cluster,
+    documentsChanged: () => refresh(),
     count: metrics.counts,
     metrics,
     logins,
@@ -103,10 +109,10 @@ async function start(
     }
   }
 
-  const reached = { address: own.address, hostname: hostname() }
+  const reached = { addresses: interfaces.map(({ address }) => address), hostname: hostname() }
   let tls = await serverIdentity(config, authority, reached, now())
   const control = await buildControlApp(deps, tls)
-  const host = own.loopback ? own.address : '0.0.0.0'
+  const host = interfaces.every(({ loopback }) => loopback) ? own.address : '0.0.0.0'
   await listen(control, opened, { host, port: config.control.port, key: 'control.port' })
   const renew = (): void => {
     const renewed = renewedIdentity(config, authority, reached, tls, now())
@@ -116,15 +122,19 @@ async function start(
     log.info('certificate.renewed')
   }
   const page = options.page === undefined ? null : await listenPage(deps, options.page, opened)
-  await listen(await buildBootApp(deps), opened, { host: own.address, port: config.boot.port, key: 'boot.port' })
-  await startWire(config, own, urls.boot(own.address), { recorder, log, metrics }, opened)
+  for (const { address } of interfaces) {
+    await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
+  }
+  const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
+  refresh = await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics }, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 
   const running = { boot: urls.boot(own.address), control: urls.control(own.address), page }
   await writeRunFile(config.data, { pid: process.pid, ...running })
   opened.defer(() => removeRunFile(config.data))
-  log.info('server.started', { ...running, dhcp: config.dhcp.mode, interface: own.name, dialect: database.dialect })
+  const { interfaces: names, dhcp } = config
+  log.info('server.started', { ...running, dhcp: dhcp.mode, interfaces: names, dialect: database.dialect })
   return { urls: running, adminToken: token, oneTimeCode: () => logins.issueCode('admin') }
 }
 

@@ -1,8 +1,10 @@
 // The boot plane's half that is UDP: DHCP and TFTP, joined to the leases, the metrics and the timeline.
 
+import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
-import type { Lease } from './core/allocation.ts'
+import { parseMac } from './contract/net.ts'
+import type { Lease, Reservation } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
@@ -10,7 +12,9 @@ import { startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { listDocuments } from './store/documents.ts'
 import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
+import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
 import { type Recorder, transact } from './timeline.ts'
 
@@ -24,38 +28,81 @@ export interface WireDeps {
 const LEASES_AT_ONCE = 128
 const EVENTS_AT_ONCE = 64
 
+/** A network that machines boot from. */
+export interface Network {
+  readonly interface: Interface
+  /** The boot plane as machines there reach it. */
+  readonly bootUrl: string
+}
+
+/** Reads the operator's documents again: the addresses that they keep for machines. */
+export type Refresh = () => Promise<void>
+
 /** Starts TFTP, then DHCP: nobody is sent to what does not answer yet. Throws a Fault when a port cannot be had. */
 export async function startWire(
   config: Config,
-  own: Interface,
-  bootUrl: string,
-  { recorder, log, metrics }: WireDeps,
+  networks: readonly Network[],
+  passed: Passed,
+  deps: WireDeps,
   opened: AsyncDisposableStack
-): Promise<void> {
+): Promise<Refresh> {
+  const { recorder, log, metrics } = deps
+  const { mode, ports, subnets } = config.dhcp
+  requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
   const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
   const seen = (event: NewEvent): void => {
     record(event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
   }
-  const seenOnTftp = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const tftp = await startTftp(own.address, config.tftp.port, {
-    now,
-    read: openBootPrograms(config.data),
-    failed: error => log.error('tftp.failed', { error }),
-    done: transfer => {
-      metrics.counts.tftp(transfer.outcome)
-      const event = eventOf(transfer)
-      if (event !== null) seenOnTftp(event)
-    }
-  })
-  opened.defer(() => tftp.close())
-  const { mode, ports, subnets } = config.dhcp
-  if (mode === 'off') return
+  await startTftps(config, networks, passed, { ...deps, seen }, opened)
+  if (mode === 'off') return async () => undefined
   const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(db, batch))
   const leases = { list: () => listLeases(db), save }
-  const options = { mode, interface: own, ports, subnets, bootUrl }
-  const dhcp = await startDhcp(options, { now, log, count: metrics.counts.dhcp, leases, seen })
+  const attachments = networks.map(network => {
+    const { name } = network.interface
+    const server = passed.get(socketName('dhcp', name)) ?? null
+    return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
+  })
+  const dhcp = await startDhcp(
+    { mode, attachments, ports, subnets, reservations: await listReservations(db) },
+    { now, log, count: metrics.counts.dhcp, leases, seen }
+  )
   opened.defer(() => dhcp.close())
+  // One after the other, so that what was read last is what holds.
+  let refreshed = Promise.resolve()
+  return () =>
+    (refreshed = refreshed
+      .then(async () => dhcp.reserve(await listReservations(db)))
+      .catch((error: unknown) => log.error('dhcp.reservations-failed', { error })))
+}
+
+async function listReservations(db: Db): Promise<Reservation[]> {
+  return (await listDocuments(db, 'Machine')).flatMap(({ spec: { macs, address } }) =>
+    address === undefined ? [] : macs.map(text => ({ mac: parseMac(text)!, address }))
+  )
+}
+
+async function startTftps(
+  config: Config,
+  networks: readonly Network[],
+  passed: Passed,
+  { recorder, log, metrics, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
+  opened: AsyncDisposableStack
+): Promise<void> {
+  const { now } = recorder
+  const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
+  const read = openBootPrograms(config.data)
+  const done = (transfer: Transfer): void => {
+    metrics.counts.tftp(transfer.outcome)
+    const event = eventOf(transfer)
+    if (event !== null) told(event)
+  }
+  for (const { interface: own } of networks) {
+    const failed = (error: unknown): void => log.error('tftp.failed', { interface: own.name, error })
+    const handle = passed.get(socketName('tftp', own.name)) ?? null
+    const tftp = await startTftp(own.address, config.tftp.port, { now, read, failed, done }, handle)
+    opened.defer(() => tftp.close())
+  }
 }
 
 /** One commit for all. A transfer is known by its address alone: the lease says whose it is. */

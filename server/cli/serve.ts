@@ -16,7 +16,9 @@ export function addServe(program: Command): void {
       const config = await readChecked(file)
       const { createLog } = await import('../log.ts')
       const { startServer } = await import('../serve.ts')
-      const server = await startServer(config, { log: createLog(config.log.level, process.stdout) })
+      const { passedSockets } = await import('../activation.ts')
+      const sockets = passedSockets(process.env, process.pid)
+      const server = await startServer(config, { log: createLog(config.log.level, process.stdout), sockets })
       // To a person, never to a log, which is kept: this opens one session as administrator.
       const { control } = server.urls
       if (process.stderr.isTTY) process.stderr.write(`page: ${control}/#code=${server.oneTimeCode()}\n`)

@@ -187,7 +187,9 @@ export const MachineSpec = Type.Object(
       minItems: 1,
       maxItems: 16
     }),
-    profile: Type.Optional(DocumentName)
+    profile: Type.Optional(DocumentName),
+    /** The address that is kept for it, inside or outside the pool of its subnet. */
+    address: Type.Optional(Type.String({ format: 'ipv4' }))
   },
   strict
 )

@@ -4,6 +4,8 @@
 //
 // An address is held until a time: by an offer for a minute, by a lease until it expires, by nobody after a DECLINE
 // (somebody else uses it) until it has rested. Every question costs the same however many leases there are.
+//
+// A reserved address is one machine's, in the pool or outside: it is offered that or nothing, and nobody else ever is.
 
 import { type Expiry, pop, push } from './expiry.ts'
 import { toAddress, toNumber } from './ipv4.ts'
@@ -24,13 +26,19 @@ export interface Pool {
   readonly last: string
 }
 
+/** An address that is kept for a machine. */
+export interface Reservation {
+  readonly mac: string
+  readonly address: string
+}
+
 interface Held {
   /** Null when it rests after a DECLINE, or when its machine has moved to another address. */
   readonly mac: string | null
   readonly until: number
 }
 
-/** Opaque: made by createIndex, changed by hold and record only. */
+/** Opaque: made by createIndex, changed by hold, record and reserve only. */
 export interface LeaseIndex {
   readonly first: number
   readonly last: number
@@ -39,10 +47,16 @@ export interface LeaseIndex {
   readonly byAddress: Map<number, Held>
   readonly expiries: { heap: Expiry[] }
   readonly fresh: { next: number }
+  readonly reserved: { byMac: ReadonlyMap<string, number>; addresses: ReadonlySet<number> }
 }
 
 /** The index of one pool. `excluded` are addresses in it that belong to somebody (the server, the gateway). */
-export function createIndex(pool: Pool, excluded: readonly string[], leases: readonly Lease[]): LeaseIndex {
+export function createIndex(
+  pool: Pool,
+  excluded: readonly string[],
+  leases: readonly Lease[],
+  reservations: readonly Reservation[] = []
+): LeaseIndex {
   const first = toNumber(pool.first)
   const index: LeaseIndex = {
     first,
@@ -51,18 +65,51 @@ export function createIndex(pool: Pool, excluded: readonly string[], leases: rea
     byMac: new Map(),
     byAddress: new Map(),
     expiries: { heap: [] },
-    fresh: { next: first }
+    fresh: { next: first },
+    reserved: { byMac: new Map(), addresses: new Set() }
   }
+  reserve(index, reservations)
   for (const lease of leases) {
-    if (inPool(index, toNumber(lease.address))) record(index, lease)
+    const address = toNumber(lease.address)
+    if (inPool(index, address) || index.reserved.addresses.has(address)) record(index, lease)
   }
   return index
 }
 
-/** The address this machine should be offered; null when the pool is exhausted. */
+/** Replaces all reservations. A machine that has another's address keeps it until it asks for it again. */
+export function reserve(index: LeaseIndex, reservations: readonly Reservation[]): void {
+  const former = index.reserved.addresses
+  const byMac = new Map(reservations.map(({ mac, address }) => [mac, toNumber(address)]))
+  const addresses = new Set(byMac.values())
+  index.reserved.byMac = byMac
+  index.reserved.addresses = addresses
+  // What was passed over because it was reserved is to be given out again.
+  for (const address of former) {
+    if (addresses.has(address) || !inPool(index, address)) continue
+    const until = index.byAddress.get(address)?.until
+    if (until !== undefined) push(index.expiries.heap, { at: until, address })
+    else if (address < index.fresh.next) put(index, address, { mac: null, until: 0 })
+  }
+}
+
+/** The address that is kept for this machine; null when none is. */
+export function reservedFor(index: LeaseIndex, mac: string): string | null {
+  const address = index.reserved.byMac.get(mac)
+  return address === undefined ? null : toAddress(address)
+}
+
+/** Who else has this address, and until when; a null mac is nobody: it rests. Null when this machine may have it. */
+export function holderBeside(index: LeaseIndex, mac: string, address: string, now: Date): Held | null {
+  const held = index.byAddress.get(toNumber(address))
+  return held === undefined || held.mac === mac || held.until <= now.getTime() ? null : held
+}
+
+/** The address this machine should be offered; null when the pool is exhausted, or another has the one kept for it. */
 export function findAddress(index: LeaseIndex, mac: string, requested: string | null, now: Date): string | null {
+  const kept = reservedFor(index, mac)
+  if (kept !== null) return holderBeside(index, mac, kept, now) === null ? kept : null
   const own = index.byMac.get(mac)
-  if (own !== undefined) return toAddress(own)
+  if (own !== undefined && isOpen(index, own)) return toAddress(own)
   if (requested !== null && mayHold(index, mac, requested, now)) return requested
   const address = findFresh(index) ?? findExpired(index, now)
   return address === null ? null : toAddress(address)
@@ -74,12 +121,11 @@ export function addressOf(index: LeaseIndex, mac: string): string | null {
   return own === undefined ? null : toAddress(own)
 }
 
-/** Whether this machine may have this address now: it is in the pool, and its own or nobody's. */
+/** Whether this machine may have this address now: it is kept for it, or in the pool, and nobody else has it. */
 export function mayHold(index: LeaseIndex, mac: string, address: string, now: Date): boolean {
-  const number = toNumber(address)
-  if (!inPool(index, number)) return false
-  const held = index.byAddress.get(number)
-  return held === undefined || held.mac === mac || held.until <= now.getTime()
+  const kept = reservedFor(index, mac)
+  const allowed = kept === null ? isOpen(index, toNumber(address)) : kept === address
+  return allowed && holderBeside(index, mac, address, now) === null
 }
 
 /** Keeps an address for the machine it was offered to. An offer never shortens a lease. */
@@ -117,18 +163,25 @@ function put(index: LeaseIndex, address: number, held: Held): void {
 }
 
 function findFresh(index: LeaseIndex): number | null {
-  const { fresh, byAddress, excluded, last } = index
-  while (fresh.next <= last && (byAddress.has(fresh.next) || excluded.has(fresh.next))) fresh.next += 1
+  const { fresh, byAddress, last } = index
+  while (fresh.next <= last && (byAddress.has(fresh.next) || !isOpen(index, fresh.next))) fresh.next += 1
   return fresh.next <= last ? fresh.next : null
 }
 
-function findExpired({ expiries: { heap }, byAddress }: LeaseIndex, now: Date): number | null {
+function findExpired(index: LeaseIndex, now: Date): number | null {
+  const { heap } = index.expiries
   for (;;) {
     const [soonest] = heap
     if (soonest === undefined) return null
-    if (byAddress.get(soonest.address)?.until !== soonest.at) pop(heap)
+    const current = index.byAddress.get(soonest.address)?.until === soonest.at
+    if (!current || !isOpen(index, soonest.address)) pop(heap)
     else return soonest.at <= now.getTime() ? soonest.address : null
   }
+}
+
+/** Whether it is for any machine that asks. */
+function isOpen(index: LeaseIndex, address: number): boolean {
+  return inPool(index, address) && !index.reserved.addresses.has(address)
 }
 
 function inPool({ first, last, excluded }: LeaseIndex, address: number): boolean {

@@ -126,13 +126,15 @@ function namesOf(all: readonly AnyDocument[], kind: Kind): readonly string[] {
   return all.filter(document => document.kind === kind).map(document => document.metadata.name)
 }
 
-/** A hardware address belongs to one machine. */
+/** A hardware or network address belongs to one machine. */
 function findShared(all: readonly AnyDocument[]): readonly Problem[] {
   const owners = new Map<string, string>()
   return all.flatMap(document => {
     if (document.kind !== 'Machine') return []
     const { name } = document.metadata
-    const keys = document.spec.macs.map(mac => mac.toLowerCase().replaceAll('-', ':'))
+    const { macs, address } = document.spec
+    const hardware = macs.map(mac => mac.toLowerCase().replaceAll('-', ':'))
+    const keys = address === undefined ? hardware : [...hardware, address]
     return keys.flatMap(key => {
       const owner = owners.get(key)
       owners.set(key, owner ?? name)

@@ -1,6 +1,6 @@
 // What the engine is told beside the packet: who we are on that network, and what there is to lease.
 
-import { createIndex, type Lease, type LeaseIndex, type Pool } from '../core/allocation.ts'
+import { createIndex, type Lease, type LeaseIndex, type Pool, type Reservation, reserve } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import { NO_ADDRESS } from './packet.ts'
 
@@ -43,13 +43,34 @@ export interface Context {
   readonly now: Date
 }
 
-export function openSubnets(configs: readonly SubnetConfig[], server: string, leases: readonly Lease[]): Subnet[] {
+/** `servers` are our own addresses, which no machine gets. */
+export function openSubnets(
+  configs: readonly SubnetConfig[],
+  servers: readonly string[],
+  leases: readonly Lease[],
+  reservations: readonly Reservation[] = []
+): Subnet[] {
   return configs.map(config => {
     const network = toNetwork(config.subnet)
-    const taken = [server, toAddress(network.network), broadcastOf(network)]
+    const taken = [...servers, toAddress(network.network), broadcastOf(network)]
     if (config.gateway !== null) taken.push(config.gateway)
-    return { ...config, network, index: createIndex(config.pool, taken, leases) }
+    return { ...config, network, index: createIndex(config.pool, taken, leases, inside(network, reservations, taken)) }
   })
+}
+
+/** Replaces the reservations of all subnets; returns those that none of them can keep. */
+export function reserveIn(subnets: readonly Subnet[], reservations: readonly Reservation[]): Reservation[] {
+  const kept = subnets.map(({ network, index }) => {
+    const own = inside(network, reservations, Array.from(index.excluded, toAddress))
+    reserve(index, own)
+    return own
+  })
+  const all = new Set(kept.flat())
+  return reservations.filter(reservation => !all.has(reservation))
+}
+
+function inside(network: Network, reservations: readonly Reservation[], taken: readonly string[]): Reservation[] {
+  return reservations.filter(({ address }) => contains(network, address) && !taken.includes(address))
 }
 
 /**

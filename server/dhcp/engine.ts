@@ -6,7 +6,7 @@
 //                  DECLINE ─► the address rests · RELEASE ─► the lease ends, its address stays the machine's choice
 //   proxy          DISCOVER on 67 ─► OFFER · REQUEST or INFORM on 4011 ─► ACK · other servers' business ─► silence
 
-import { addressOf, findAddress, type Lease, mayHold } from '../core/allocation.ts'
+import { addressOf, findAddress, holderBeside, type Lease, mayHold, reservedFor } from '../core/allocation.ts'
 import { contains } from '../core/ipv4.ts'
 import type { Context, Subnet } from './context.ts'
 import { type Firmware, findFirmware } from './firmware.ts'
@@ -74,8 +74,18 @@ function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, co
   const wish = request.options.requestedAddress ?? null
   const address = findAddress(subnet.index, request.mac, wish, context.now)
   return address === null
-    ? silence(`the pool ${subnet.pool.first}-${subnet.pool.last} is exhausted`, true)
+    ? silence(whyNone(request.mac, subnet, context.now), true)
     : offer(request, firmware, subnet, context, address)
+}
+
+function whyNone(mac: string, { index, pool }: Subnet, now: Date): string {
+  const kept = reservedFor(index, mac)
+  const holder = kept === null ? null : holderBeside(index, mac, kept, now)
+  if (holder === null) return `the pool ${pool.first}-${pool.last} is exhausted`
+  const until = new Date(holder.until).toISOString()
+  return holder.mac === null
+    ? `${kept}, which is kept for it, was declined and rests until ${until}`
+    : `${kept}, which is kept for it, is leased to ${holder.mac} until ${until}`
 }
 
 /** REQUEST in the four states of RFC 2131 §4.3.2. */

@@ -1,5 +1,6 @@
-// The sockets of one interface, and what the system knows of it. Node offers neither SO_BINDTODEVICE nor IP_PKTINFO, so
-// there are two on the server's port: one on every address, since only that hears broadcasts, and one on the address
+// The sockets of one interface, and what the system knows of it. Bound to the interface (bound/socket.ts) or passed by
+// the service manager they hear and reach that interface alone. Where neither is to be had, there is the way of Node's
+// own sockets, good for one interface: one on every address, since only that hears broadcasts, and one on the address
 // of the interface, which hears unicast and sends everything: so bound, a limited broadcast leaves by that interface.
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
@@ -7,18 +8,30 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { Fault } from '../core/fault.ts'
+import { askInterface, openBound } from './bound/socket.ts'
 import type { Interface } from './context.ts'
 
 /** The interface of that name with its first IPv4 address; throws Fault(not_found) that names those there are. */
 export function readInterface(name: string): Interface {
   const all = networkInterfaces()
+  const scope = findScope(name)
   const found = all[name]?.find(({ family }) => family === 'IPv4')
-  if (found === undefined) {
-    const names = Object.keys(all).filter(each => all[each]?.some(({ family }) => family === 'IPv4'))
-    const what = all[name] === undefined ? `no interface ${name} that is up` : `interface ${name} has no IPv4 address`
-    throw new Fault('not_found', `${what}: give it one, or name another (${names.join(', ')}) under interfaces`)
+  if (found !== undefined) {
+    return { name, address: found.address, netmask: found.netmask, loopback: found.internal, scope }
   }
-  return { name, address: found.address, netmask: found.netmask, loopback: found.internal, scope: findScope(name) }
+  // Without a carrier, as a bridge is before its first machine, Node does not list it; the kernel knows its address.
+  const known = askInterface(name)
+  if (known?.up === true && known.address !== null && known.netmask !== null) {
+    return { name, address: known.address, netmask: known.netmask, loopback: known.loopback, scope }
+  }
+  const names = Object.keys(all).filter(each => all[each]?.some(({ family }) => family === 'IPv4'))
+  const others = `or name another (${names.join(', ')}) under interfaces`
+  if (scope === null) throw new Fault('not_found', `no interface ${name}: ${others}`)
+  if (known === null ? all[name] === undefined : !known.up) {
+    const carrier = known === null ? ' or has no carrier (a bridge with no machine on it)' : ''
+    throw new Fault('not_found', `interface ${name} is down${carrier}: ip link set ${name} up, ${others}`)
+  }
+  throw new Fault('not_found', `interface ${name} has no IPv4 address: give it one, ${others}`)
 }
 
 /** The kernel's number of the interface; null on a system that does not tell. An address may not tell it yet either. */
@@ -30,7 +43,8 @@ function findScope(name: string): number | null {
 export type Send = (bytes: Buffer, port: number, address: string) => Promise<void>
 
 export interface Listener {
-  readonly receive: (bytes: Buffer, peer: RemoteInfo, send: Send) => void
+  /** `elsewhere`: sent to our address by way of another interface, as distant relays may. */
+  readonly receive: (bytes: Buffer, peer: RemoteInfo, send: Send, from: 'here' | 'elsewhere') => void
   readonly failed: (error: Error) => void
 }
 
@@ -39,48 +53,85 @@ export interface ServerSockets {
   readonly close: () => Promise<void>
 }
 
+/** How sockets are opened: bound to the interface, by Node alone, or not at all, since they are open (a handle). */
+export type Way = 'bound' | 'plain' | number
+
 /** Where a broadcast goes: the subnet's own is not taken by OVMF (seen), and the loopback has no limited one. */
 export function broadcastAddress({ loopback }: Interface): string {
   return loopback ? '127.255.255.255' : '255.255.255.255'
 }
 
-/** Opens the server's port on this interface. Throws a Fault that says what to do when that cannot be. */
-export async function openServerSockets(own: Interface, wanted: number, listener: Listener): Promise<ServerSockets> {
-  const port = await findFree(own, wanted)
-  const everywhere = await open(own, port, '0.0.0.0', 'shared')
-  const sender = await open(own, port, own.address, 'shared')
-  for (const socket of [everywhere, sender]) listen(socket, listener, sendBy(sender))
-  return { port, close: () => closeAll([everywhere, sender]) }
-}
-
-/** Opens a port that is spoken to by unicast alone: the boot service on 4011. */
-export async function openUnicastSocket(own: Interface, port: number, listener: Listener): Promise<ServerSockets> {
-  const socket = await open(own, port, own.address, 'alone')
-  listen(socket, listener, sendBy(socket))
-  return { port: socket.address().port, close: () => closeAll([socket]) }
-}
-
-function listen(socket: Socket, { receive, failed }: Listener, send: Send): void {
-  socket.on('message', (bytes, peer) => receive(bytes, peer, send))
-  socket.on('error', failed)
-}
-
-/** With SO_REUSEADDR two servers would share a port without a word; a socket without it finds the other one. */
-async function findFree(own: Interface, wanted: number): Promise<number> {
-  const socket = await open(own, wanted, '0.0.0.0', 'alone')
+/**
+ * The port, any if 0 is wanted; throws a Fault when it is another's. With SO_REUSEADDR two servers would share a port
+ * without a word; a socket without it finds the other one. It finds our own too: so first this for every interface.
+ */
+export async function findFree(own: Interface, wanted: number, way: Way): Promise<number> {
+  if (typeof way === 'number') return wanted
+  const socket = await open(own, { port: wanted, address: '0.0.0.0', sharing: 'alone' }, way)
   const { port } = socket.address()
   await closeAll([socket])
   return port
 }
 
+/** Opens the server's port on this interface, which findFree() gave. Throws a Fault that says what to do otherwise. */
+export async function openServerSockets(
+  own: Interface,
+  port: number,
+  way: Way,
+  listener: Listener
+): Promise<ServerSockets> {
+  if (typeof way === 'number') return openUnicastSocket(own, port, way, listener)
+  const everywhere = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
+  const sender = await open(own, { port, address: own.address, sharing: 'shared' }, way)
+  for (const socket of [everywhere, sender]) listen(socket, listener, 'here')
+  if (way === 'plain') return { port, close: () => closeAll([everywhere, sender]) }
+  // The system gives it only what the two did not hear: the better match wins.
+  const routed = await open(own, { port, address: own.address, sharing: 'shared' }, 'plain')
+  listen(routed, listener, 'elsewhere')
+  return { port, close: () => closeAll([everywhere, sender, routed]) }
+}
+
+/** Opens a port that is spoken to by unicast alone: the boot service on 4011. */
+export async function openUnicastSocket(
+  own: Interface,
+  port: number,
+  way: Way,
+  listener: Listener
+): Promise<ServerSockets> {
+  const socket =
+    typeof way === 'number'
+      ? adopt(way, own.name)
+      : await open(own, { port, address: own.address, sharing: 'alone' }, way)
+  listen(socket, listener, 'here')
+  return { port: socket.address().port, close: () => closeAll([socket]) }
+}
+
+function listen(socket: Socket, { receive, failed }: Listener, from: 'here' | 'elsewhere'): void {
+  const send = sendBy(socket)
+  socket.on('message', (bytes, peer) => receive(bytes, peer, send, from))
+  socket.on('error', failed)
+}
+
 /** A rack that powers on at once is heard while a commit waits for the disk; the system may give less. */
 const RECEIVE_BYTES = 4 * 1024 * 1024
 
-async function open(own: Interface, port: number, address: string, sharing: 'shared' | 'alone'): Promise<Socket> {
+interface Where {
+  readonly port: number
+  readonly address: string
+  readonly sharing: 'shared' | 'alone'
+}
+
+async function open(own: Interface, { port, address, sharing }: Where, way: 'bound' | 'plain'): Promise<Socket> {
+  if (way === 'bound') {
+    const handle = openBound({ device: own.name, address, port }, sharing)
+    if (handle !== null) return adopt(handle, own.name)
+    // Why is not told there; Node's own socket is, in the same place.
+  }
   const socket = createSocket({ type: 'udp4', reuseAddr: sharing === 'shared' })
   try {
     socket.bind({ port, address, exclusive: true })
     await once(socket, 'listening')
+    if (way === 'bound') throw Object.assign(new Error('the socket cannot be bound'), { code: 'EADDRINUSE' })
   } catch (cause) {
     socket.close()
     throw explain(cause, own, port)
@@ -88,6 +139,21 @@ async function open(own: Interface, port: number, address: string, sharing: 'sha
   socket.setBroadcast(true)
   socket.setRecvBufferSize(RECEIVE_BYTES)
   return socket
+}
+
+/** Takes over a socket that is open. Throws a Fault when the handle is none. */
+function adopt(fd: number, name: string): Socket {
+  const socket = createSocket('udp4')
+  try {
+    socket.bind({ fd, exclusive: true }) // which listens at once
+    socket.setBroadcast(true)
+    socket.setRecvBufferSize(RECEIVE_BYTES)
+    return socket
+  } catch (cause) {
+    socket.close()
+    const remedy = 'pass one that ListenDatagram= opened'
+    throw new Fault('invalid', `handle ${fd} for ${name} is no UDP socket over IPv4: ${remedy}`, { cause })
+  }
 }
 
 function explain(cause: unknown, { name, address }: Interface, port: number): unknown {

@@ -13,6 +13,8 @@ export interface Deps extends Recorder {
   readonly artifacts: Artifacts
   readonly cluster: ClusterPort
   readonly count: Counts
+  /** After documents were applied or removed: DHCP keeps addresses for the machines that they name. Does not throw. */
+  readonly documentsChanged: () => Promise<void>
 }
 
 /** How machines reach us; without a configured URL it is the address they already spoke to. */

@@ -18,29 +18,39 @@ export interface Applied {
 }
 
 /** Throws a Fault(invalid) that carries every problem with its path. */
-export async function applyDocuments({ db, now }: Pick<Deps, 'db' | 'now'>, raws: unknown[]): Promise<Applied[]> {
+export async function applyDocuments(
+  { db, now, documentsChanged }: Pick<Deps, 'db' | 'now' | 'documentsChanged'>,
+  raws: unknown[]
+): Promise<Applied[]> {
   const checked = checkDocuments(raws)
   if ('problems' in checked) throw refused(checked.problems)
   const { documents } = checked
   const unrendered = documents.flatMap(document => (document.kind === 'Profile' ? tryRender(document) : []))
   if (unrendered.length > 0) throw refused(unrendered)
-  return inTransaction(db, async trx => {
-    const applied: Applied[] = []
+  const applied = await inTransaction(db, async trx => {
+    const done: Applied[] = []
     for (const document of documents) {
       const result = await putDocument(trx, document, now())
-      applied.push({ kind: document.kind, name: document.metadata.name, result })
+      done.push({ kind: document.kind, name: document.metadata.name, result })
     }
     await requireReferences(trx)
-    return applied
+    return done
   })
+  await documentsChanged()
+  return applied
 }
 
 /** Throws Fault not_found, or invalid when another document still needs it. */
-export async function removeDocument({ db }: Pick<Deps, 'db'>, kind: Kind, name: string): Promise<void> {
+export async function removeDocument(
+  { db, documentsChanged }: Pick<Deps, 'db' | 'documentsChanged'>,
+  kind: Kind,
+  name: string
+): Promise<void> {
   await inTransaction(db, async trx => {
     if (!(await deleteDocument(trx, kind, name))) throw new Fault('not_found', `no ${kind} ${name}`)
     await requireReferences(trx)
   })
+  await documentsChanged()
 }
 
 /** After the writes and before the commit: what is refused is rolled back. */

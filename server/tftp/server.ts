@@ -39,8 +39,16 @@ const TRANSFER_MS_MAX = 10 * 60_000
 
 const SHUTDOWN = 'the server is closing'
 
-/** Serves on one address. Throws a Fault that says what to do when the port is taken or forbidden. */
-export async function startTftp(address: string, port: number, deps: TftpDeps): Promise<TftpServer> {
+/**
+ * Serves on one address; with a handle, on that socket, which is open already. Throws a Fault that says what to do when
+ * the port is taken or forbidden.
+ */
+export async function startTftp(
+  address: string,
+  port: number,
+  deps: TftpDeps,
+  handle: number | null = null
+): Promise<TftpServer> {
   const socket = createSocket('udp4')
   const transfers = new Map<string, { readonly peer: RemoteInfo; readonly stop: AbortController }>()
   const working = new Set<Promise<void>>()
@@ -93,8 +101,9 @@ export async function startTftp(address: string, port: number, deps: TftpDeps): 
 
   socket.on('message', receive)
   try {
-    socket.bind({ port, address, exclusive: true })
-    await once(socket, 'listening')
+    const listening = once(socket, 'listening')
+    socket.bind(handle === null ? { port, address, exclusive: true } : { fd: handle, exclusive: true })
+    await listening
   } catch (cause) {
     socket.close()
     throw explain(cause, address, port)
@@ -192,6 +201,9 @@ function explain(cause: unknown, address: string, port: number): unknown {
   if (code === 'EACCES' || code === 'EPERM') {
     const remedy = 'start as root or with CAP_NET_BIND_SERVICE, or set tftp.port'
     return new Fault('forbidden', `${where} may not be opened: ${remedy}`, { cause })
+  }
+  if (code === 'ERR_INVALID_FD_TYPE') {
+    return new Fault('invalid', `what was passed for TFTP on ${address} is no UDP socket over IPv4`, { cause })
   }
   if (code === 'EADDRNOTAVAIL') return new Fault('unavailable', `${where}: no interface has that address`, { cause })
   return cause

@@ -1,20 +1,26 @@
-// The DHCP server as a process, so that a test can put it into a network namespace: node dhcp-program.ts IF MODE.
+// The DHCP server as a process, so that a test can put it into a network namespace: node dhcp-program.ts IF[,IF] MODE.
 // Prints a line of JSON for each event and each lease, and `ready` first.
 
+import { passedSockets } from '../../server/activation.ts'
 import { startDhcp } from '../../server/dhcp/server.ts'
 import { readInterface } from '../../server/dhcp/socket.ts'
 import { createLog } from '../../server/log.ts'
-import { subnet } from './dhcp.ts'
+import { distant, second, subnet } from './dhcp.ts'
 
-const [name = 'br0', mode = 'authoritative'] = process.argv.slice(2)
+const [names = 'br0', mode = 'authoritative'] = process.argv.slice(2)
 const say = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
+const passed = passedSockets(process.env, process.pid)
 const server = await startDhcp(
   {
     mode: mode === 'proxy' ? 'proxy' : 'authoritative',
-    interface: readInterface(name),
+    attachments: names.split(',').map(name => {
+      const own = readInterface(name)
+      const handles = { server: passed.get(`dhcp-${name}`) ?? null, proxy: passed.get(`proxy-${name}`) ?? null }
+      return { interface: own, bootUrl: `http://${own.address}:8080`, handles }
+    }),
     ports: { server: 67, client: 68, proxy: 4011 },
-    subnets: [subnet],
-    bootUrl: 'http://10.77.0.1:8080'
+    subnets: [subnet, second, distant],
+    reservations: []
   },
   {
     now: () => new Date(),

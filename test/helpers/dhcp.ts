@@ -34,13 +34,30 @@ export const subnet: SubnetConfig = {
   leaseSeconds: 3600
 }
 
+/** Another network, on another interface. */
+export const second: SubnetConfig = {
+  subnet: '10.78.0.0/24',
+  pool: { first: '10.78.0.100', last: '10.78.0.109' },
+  gateway: null,
+  dns: [],
+  domain: null,
+  leaseSeconds: 3600
+}
+
+/** A network behind a relay. */
+export const distant: SubnetConfig = {
+  ...second,
+  subnet: '10.99.0.0/24',
+  pool: { first: '10.99.0.100', last: '10.99.0.109' }
+}
+
 export function contextOf(changes: Partial<Context> = {}, leases: readonly Lease[] = []): Context {
   return {
     mode: 'authoritative',
     door: 'server',
     server: '10.77.0.1',
     peer: { address: '0.0.0.0', port: 68 },
-    subnet: openSubnets([subnet], '10.77.0.1', leases)[0]!,
+    subnet: openSubnets([subnet], ['10.77.0.1'], leases)[0]!,
     ports: { server: 67, client: 68 },
     bootUrl: 'http://10.77.0.1:8080',
     now,

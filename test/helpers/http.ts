@@ -77,6 +77,7 @@ export async function createWorld(
     places,
     artifacts: openFiles(data),
     cluster: fakeCluster(nodesSeen, asked),
+    documentsChanged: async () => void asked.push('documents'),
     count: metrics.counts,
     metrics,
     logins: createLogins(randomBytes, now),

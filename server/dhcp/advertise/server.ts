@@ -19,9 +19,9 @@ const TIMES = 10
 const silent: Advertiser = { wake() {}, close() {} }
 
 /** The loopback has no firmware on it, and so no need. */
-export async function startAdvertiser(own: Interface, { log }: { readonly log: Log }): Promise<Advertiser> {
+export function startAdvertiser(own: Interface, { log }: { readonly log: Log }): Advertiser {
   if (own.loopback) return silent
-  const opened = own.scope === null ? { why: 'its number is unknown' } : await openAdvertisements(own.scope)
+  const opened = own.scope === null ? { why: 'its number is unknown' } : openAdvertisements(own.scope)
   if ('why' in opened) {
     log.warn('dhcp.no-advertisements', { interface: own.name, why: opened.why, effect: 'iPXE waits 16 s longer' })
     return silent

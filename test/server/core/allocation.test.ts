@@ -8,7 +8,8 @@ import {
   hold,
   type Lease,
   mayHold,
-  record
+  record,
+  reserve
 } from '../../../server/core/allocation.ts'
 import { toAddress, toNumber } from '../../../server/core/ipv4.ts'
 import { seeded } from '../../helpers/random.ts'
@@ -63,6 +64,70 @@ t.test('excluded addresses are nobody’s', async t => {
   const index = createIndex(pool, ['10.0.0.1', '10.0.0.2'], [])
   t.equal(findAddress(index, 'a', '10.0.0.1', start), '10.0.0.3')
   t.equal(mayHold(index, 'a', '10.0.0.2', start), false)
+})
+
+t.test('an address that is kept for a machine', async t => {
+  const kept = { mac: 'a', address: '10.0.0.1' }
+  const outside = { mac: 'a', address: '10.0.0.77' }
+  const rows: Array<
+    [name: string, keep: object[], leases: Lease[], mac: string, wish: string | null, at: number, want: string | null]
+  > = [
+    ['it gets it', [kept], [], 'a', null, 0, '10.0.0.1'],
+    ['and no other, whatever it wishes', [kept], [], 'a', '10.0.0.2', 0, '10.0.0.1'],
+    ['and not the one it had', [kept], [lease('10.0.0.2', 'a', 60)], 'a', null, 0, '10.0.0.1'],
+    ['outside the pool', [outside], [], 'a', null, 0, '10.0.0.77'],
+    ['outside the pool, leased before', [outside], [lease('10.0.0.77', 'a', 60)], 'a', null, 0, '10.0.0.77'],
+    ['another is not offered it', [kept], [], 'b', null, 0, '10.0.0.2'],
+    ['nor by a wish', [kept], [], 'b', '10.0.0.1', 0, '10.0.0.2'],
+    ['nor as the one it had', [kept], [lease('10.0.0.1', 'b', 60)], 'b', null, 0, '10.0.0.2'],
+    ['nor as an expired one', [kept], [lease('10.0.0.1', 'c', 1)], 'b', null, 99, '10.0.0.2'],
+    [
+      'nor when all others are held',
+      [kept],
+      [lease('10.0.0.1', 'a', 1), lease('10.0.0.2', 'c', 600), lease('10.0.0.3', 'd', 600)],
+      'b',
+      null,
+      99,
+      null
+    ],
+    ['nothing while another has it', [kept], [lease('10.0.0.1', 'b', 60)], 'a', null, 59, null],
+    ['it when that lease is over', [kept], [lease('10.0.0.1', 'b', 60)], 'a', null, 60, '10.0.0.1'],
+    ['nothing while it rests', [kept], [lease('10.0.0.1', 'a', 60, 'declined')], 'a', null, 0, null],
+    ['one of two cards', [kept, { mac: 'a2', address: '10.0.0.1' }], [], 'a2', null, 0, '10.0.0.1']
+  ]
+  for (const [name, keep, leases, mac, wish, at, want] of rows) {
+    t.equal(findAddress(createIndex(pool, [], leases, keep as never), mac, wish, after(at)), want, name)
+  }
+  const index = createIndex(pool, [], [lease('10.0.0.2', 'b', 60)], [kept])
+  t.equal(mayHold(index, 'a', '10.0.0.3', start), false, 'it may hold no other')
+  t.equal(mayHold(index, 'b', '10.0.0.1', start), false)
+  reserve(index, [{ mac: 'a', address: '10.0.0.2' }])
+  t.equal(mayHold(index, 'b', '10.0.0.2', start), false, 'who has it does not get it again')
+  t.equal(findAddress(index, 'a', null, start), null, 'but it is not taken away')
+  t.equal(findAddress(index, 'b', null, start), '10.0.0.1')
+})
+
+t.test('reservations that come and go: no address is lost, none of another given', async t => {
+  const random = seeded(11)
+  const index = createIndex(pool, [], [])
+  const macs = ['a', 'b', 'c']
+  for (let i = 0; i < 3000; i++) {
+    const address = `10.0.0.${1 + Math.floor(random() * 4)}` // one outside
+    const owner = macs[Math.floor(random() * 3)]!
+    reserve(index, random() < 0.5 ? [] : [{ mac: owner, address }])
+    const mac = macs[Math.floor(random() * 3)]!
+    const given = findAddress(index, mac, null, after(i * 10))
+    const kept = [...index.reserved.byMac].find(([, number]) => toAddress(number) === given)
+    if (given !== null && kept !== undefined && kept[0] !== mac) t.fail(`step ${i}: ${given} of ${kept[0]} to ${mac}`)
+    if (given !== null) record(index, { ...lease(given, mac, 0), expiresAt: after(i * 10 + random() * 9) })
+  }
+  reserve(index, [])
+  const all = ['x', 'y', 'z'].map(mac => {
+    const given = findAddress(index, mac, null, after(99_999))!
+    record(index, lease(given, mac, 999_999))
+    return given
+  })
+  t.same(all.toSorted(), ['10.0.0.1', '10.0.0.2', '10.0.0.3'])
 })
 
 t.test('an offer never shortens a lease, and a machine that moves leaves its address', async t => {

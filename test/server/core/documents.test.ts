@@ -39,7 +39,7 @@ spec: {match: {manufacturer: "Dell*"}, profile: worker, approve: auto, name: "no
 apiVersion: slipway.dev/v1
 kind: Machine
 metadata: {name: r1}
-spec: {macs: ["AA-BB-CC-00-00-01"], profile: worker}
+spec: {macs: ["AA-BB-CC-00-00-01"], profile: worker, address: 10.0.0.5}
 `
 
 function lines(text: string): string[] {
@@ -145,6 +145,12 @@ t.test('one change to the good documents', async t => {
       ['Cluster/main: spec.podSubnet: 10.244.0.1/16 is not an IPv4 network such as 10.244.0.0/16']
     ],
     [
+      'a wrong address',
+      'address: 10.0.0.5',
+      'address: 10.0.0.500',
+      ['Machine/r1: spec.address: "10.0.0.500" is not a valid ipv4']
+    ],
+    [
       'a hostile name',
       'metadata: {name: all}',
       'metadata: {name: "a\\nb"}',
@@ -176,8 +182,8 @@ t.test('what a set must agree on', async t => {
     ],
     [
       'a machine without its profile',
-      'profile: worker}',
-      'profile: other}',
+      'profile: worker, address',
+      'profile: other, address',
       ['Machine/r1: spec.profile: there is no Profile other; apply a Profile of that name as well']
     ],
     [
@@ -202,7 +208,10 @@ t.test('what a set must agree on', async t => {
     .replace('AA-BB-CC', 'aa:bb:cc')
     .replaceAll('-00-', ':00:')
     .replace('00-01', '00:01')
-  t.same(references(good + twin), ["Machine/r2: spec: aa:bb:cc:00:00:01 is already Machine/r1's"])
+  t.same(references(good + twin), [
+    "Machine/r2: spec: aa:bb:cc:00:00:01 is already Machine/r1's",
+    "Machine/r2: spec: 10.0.0.5 is already Machine/r1's"
+  ])
 })
 
 t.test('texts that are not read', async t => {

@@ -176,7 +176,7 @@ t.test('a relay gets its option back, last', async t => {
 })
 
 t.test('no subnet for that relay', async t => {
-  const subnets = openSubnets([subnet], '10.77.0.1', [])
+  const subnets = openSubnets([subnet], ['10.77.0.1'], [])
   const own = { name: 'eth1', address: '10.77.0.1', netmask: '255.255.255.0', loopback: false, scope: null }
   const lo = { ...own, name: 'lo', address: '10.0.0.1', netmask: '255.0.0.0' }
   t.equal(findSubnet(subnets, own, '0.0.0.0')?.subnet, subnet.subnet)

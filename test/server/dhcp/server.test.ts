@@ -5,7 +5,13 @@ import { createSocket } from 'node:dgram'
 import t, { type Test as Tap } from 'tap'
 import type { NewEvent } from '../../../server/contract/event.ts'
 import type { Lease } from '../../../server/core/allocation.ts'
-import { startDhcp, type DhcpDeps, type DhcpOptions, type DhcpServer } from '../../../server/dhcp/server.ts'
+import {
+  type Attachment,
+  startDhcp,
+  type DhcpDeps,
+  type DhcpOptions,
+  type DhcpServer
+} from '../../../server/dhcp/server.ts'
 import { messageType } from '../../../server/dhcp/packet.ts'
 import { readInterface } from '../../../server/dhcp/socket.ts'
 import { silentLog } from '../../../server/log.ts'
@@ -22,6 +28,14 @@ interface World {
   ask: (mac: string, asker: Asker, changes?: object) => ReturnType<typeof requestAddress>
 }
 
+function lo(handles: Partial<Attachment['handles']> = {}): Attachment {
+  return {
+    interface: readInterface('lo'),
+    bootUrl: 'http://127.0.0.1:8080',
+    handles: { server: null, proxy: null, ...handles }
+  }
+}
+
 async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<DhcpDeps> = {}): Promise<World> {
   const events: NewEvent[] = []
   const saved: Lease[] = []
@@ -30,7 +44,7 @@ async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<D
   const server = await startDhcp(
     {
       mode: 'authoritative',
-      interface: readInterface('lo'),
+      attachments: [lo()],
       ports: { server: 0, client: clientPort, proxy: 0 },
       subnets: [
         {
@@ -42,7 +56,7 @@ async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<D
           leaseSeconds: 600
         }
       ],
-      bootUrl: 'http://127.0.0.1:8080',
+      reservations: [],
       ...changes
     },
     {
@@ -145,6 +159,37 @@ t.test('proxy: boot files only, on both ports', async t => {
   )
 })
 
+t.test('an address that is kept for a machine, from the next packet on', async t => {
+  const warned: unknown[] = []
+  const log = { ...silentLog, warn: (event: string, fields?: object) => warned.push([event, fields]) }
+  const [first, other] = ['52:54:00:00:00:01', '52:54:00:00:00:02']
+  const { server, ask, events, saved } = await start(
+    t,
+    { reservations: [{ mac: first, address: '127.77.99.1' }] },
+    { log }
+  )
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.99.1' }, 'outside the pool')
+  t.match(await ask(other, 'linux'), { address: '127.77.0.1' })
+  server.reserve([
+    { mac: first, address: '127.77.0.1' },
+    { mac: '52:54:00:00:00:09', address: '192.0.2.1' }
+  ])
+  t.match(warned, [
+    ['dhcp.reservation-unused', { address: '192.0.2.1' }],
+    ['dhcp.reservation-held', { mac: first, address: '127.77.0.1', holder: other }]
+  ])
+  await t.rejects(ask(first, 'uefi-pxe', { timeoutMs: 100 }), 'it is not taken from who has it')
+  t.match(
+    events.filter(({ type }) => type === 'dhcp.ignored').map(({ message }) => message),
+    [/127.77.0.1, which is kept for it, is leased to 52:54:00:00:00:02 until 2/]
+  )
+  t.match(await ask(other, 'linux'), { address: '127.77.0.2' }, 'who asks again is moved')
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.0.1' })
+  server.reserve([])
+  t.match(await ask(first, 'uefi-pxe'), { address: '127.77.0.1' }, 'it keeps what it has')
+  t.ok(saved.length > 4)
+})
+
 t.test('a port that is taken, a subnet that does not fit: one sentence', async t => {
   const { server } = await start(t)
   const taken = start(t, { ports: { server: server.ports.server, client: 1, proxy: 0 } })
@@ -155,7 +200,25 @@ t.test('a port that is taken, a subnet that does not fit: one sentence', async t
   const proxy = start(t, { ports: { server: 0, client: 1, proxy: server.ports.proxy } })
   await t.rejects(proxy, { code: 'conflict' })
   await t.rejects(start(t, { subnets: [] }), { code: 'invalid', message: /no DHCP subnet fits interface lo/ })
-  t.throws(() => readInterface('nope0'), { code: 'not_found', message: /no interface nope0 that is up: .*lo/ })
+  t.throws(() => readInterface('nope0'), { code: 'not_found', message: /no interface nope0: .*lo/ })
+})
+
+t.test('where sockets cannot be bound: one interface as ever, several not at all', async t => {
+  const warned: unknown[] = []
+  const log = { ...silentLog, warn: (event: string, fields?: object) => warned.push([event, fields]) }
+  // The system knows no interface of that name, and so refuses.
+  const unbound = { ...lo(), interface: { ...readInterface('lo'), name: 'nope0' } }
+  const { ask } = await start(t, { attachments: [unbound] }, { log })
+  t.match(await ask('52:54:00:00:00:01', 'linux'), { address: '127.77.0.1' })
+  t.match(warned[0], ['dhcp.not-bound', { interface: 'nope0', why: /the system refused/, effect: /heard as well/ }])
+  await t.rejects(start(t, { attachments: [unbound, lo()] }), {
+    code: 'unavailable',
+    message: /several interfaces need sockets that are bound to them, but the system refused/
+  })
+  await t.rejects(start(t, { attachments: [lo({ server: 0, proxy: 0 })] }), {
+    code: 'invalid',
+    message: /handle 0 for lo is no UDP socket/
+  })
 })
 
 t.test('any bytes on its sockets: it answers the next client', async t => {

@@ -220,6 +220,7 @@ t.test('documents', async t => {
   const rule = { ...ruleOf('manual'), metadata: { name: 'second' } }
   t.match((await ask('POST', '/api/v1/apply', [{ ...rule, spec: { ...rule.spec, profile: 'none' } }])).body, /none/)
   t.equal((await ask('GET', '/api/v1/rules/second')).status, 404, 'nothing of it was written')
+  t.same(world.asked, [], 'and nobody was told')
   t.same(JSON.parse((await ask('POST', '/api/v1/apply', [{ ...cluster, spec }, rule])).body), [
     { kind: 'Cluster', name: 'rack', result: 'created' },
     { kind: 'Rule', name: 'second', result: 'created' }
@@ -228,6 +229,7 @@ t.test('documents', async t => {
   t.equal((await ask('PUT', '/api/v1/rules/second', rule)).status, 200)
   t.equal((await ask('DELETE', '/api/v1/rules/second')).status, 200)
   t.equal((await ask('DELETE', '/api/v1/rules/second')).status, 404)
+  t.same(world.asked, ['documents', 'documents', 'documents'], 'each change is told once')
 })
 
 t.test('an agent: enrol, report, renew, upgrade', async t => {

@@ -1,0 +1,157 @@
+// The DHCP server on one interface: sockets in, decisions out. A lease is taken up in the index when it is decided, and
+// committed to the store before its ACK leaves; when that fails nothing is sent, and the client asks again. Any bytes
+// are survived: what is no message is counted and dropped.
+
+import type { RemoteInfo } from 'node:dgram'
+import type { NewEvent } from '../../contract/event.ts'
+import { hold, record } from '../../core/allocation.ts'
+import { contains, networkOf } from '../../core/ipv4.ts'
+import { startAdvertiser } from '../advertise/server.ts'
+import { MalformedPacket } from '../codec.ts'
+import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
+import { decide, type Decision } from '../engine.ts'
+import { findFirmware } from '../firmware.ts'
+import { decodePacket, encodePacket, messageName, NO_ADDRESS, type Packet } from '../packet.ts'
+import type { Reply } from '../reply.ts'
+import type { DhcpDeps, DhcpOptions } from '../server.ts'
+import {
+  broadcastAddress,
+  type Listener,
+  openServerSockets,
+  openUnicastSocket,
+  type Send,
+  type Way
+} from '../socket.ts'
+import { tell } from '../story.ts'
+
+export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
+  readonly interface: Interface
+  readonly bootUrl: string
+  /** Of all listeners: an address is given out once, whoever asks where. */
+  readonly subnets: readonly Subnet[]
+  readonly ways: { readonly server: Way; readonly proxy: Way }
+}
+
+export interface DhcpListener {
+  readonly ports: { readonly server: number; readonly proxy: number }
+  readonly close: () => Promise<void>
+}
+
+interface Heard {
+  readonly bytes: Buffer
+  readonly door: Context['door']
+  readonly peer: RemoteInfo
+  readonly from: Parameters<Listener['receive']>[3]
+}
+
+/** Answers that wait for the store at once; beyond that clients ask again, as they do for a lost packet. */
+const WAITING_MAX = 4096
+
+/** Throws a Fault when a port is taken or forbidden. `told` takes what the timeline should know. */
+export async function startListener(
+  options: ListenerOptions,
+  deps: DhcpDeps,
+  told: (event: NewEvent) => void
+): Promise<DhcpListener> {
+  const { interface: own, mode, bootUrl, subnets, ways } = options
+  const working = new Set<Promise<void>>()
+  const ports = { server: options.ports.server, client: options.ports.client }
+
+  let closing: Promise<void> | null = null
+  function receive(heard: Heard, send: Send): void {
+    if (closing !== null) return
+    if (working.size >= WAITING_MAX) return deps.count('any', 'busy')
+    const work: Promise<void> = answer(heard, send)
+      .catch((error: unknown) => {
+        deps.count('any', 'failed')
+        deps.log.error('dhcp.bug', { bytes: heard.bytes.toString('hex'), error })
+      })
+      .finally(() => working.delete(work))
+    working.add(work)
+  }
+
+  /** Up to the first wait this runs at once, so that the next packet finds the index changed. */
+  async function answer({ bytes, door, peer, from }: Heard, send: Send): Promise<void> {
+    const request = tryDecode(bytes)
+    if (request === null) return deps.count('malformed', 'ignored')
+    if (from === 'elsewhere' && !isDistant(request, own)) return deps.count('any', 'elsewhere')
+    const subnet = findSubnet(subnets, own, request.relay)
+    const context: Context = { mode, door, server: own.address, peer, subnet, ports, bootUrl, now: deps.now() }
+    const decision = decide(request, context)
+    takeUp(request, decision, context)
+    if (findFirmware(request.options)?.kind.endsWith('ipxe') === true) advertiser.wake()
+    const type = messageName(request) ?? 'other'
+    const failure = await carryOut(decision, send)
+    deps.count(type, failure === null ? resultOf(decision) : 'failed')
+    if (failure !== null) return deps.log.error('dhcp.failed', { type, mac: request.mac, error: failure.error })
+    deps.log.debug('dhcp.packet', { type, mac: request.mac, result: resultOf(decision), reason: decision.reason })
+    for (const event of tell(request, decision, own.address)) told(event)
+  }
+
+  /** Null when done. A store or a network that fails is survived: nothing was promised, and the client asks again. */
+  async function carryOut(decision: Decision, send: Send): Promise<{ error: unknown } | null> {
+    try {
+      if (decision.lease !== null) await deps.leases.save(decision.lease)
+      if (decision.kind === 'reply') await sendReply(decision, send)
+      return null
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  async function sendReply({ packet, to }: Reply, send: Send): Promise<void> {
+    const bytes = encodePacket(packet)
+    if (to.kind === 'unicast') await send(bytes, to.port, to.address)
+    else await send(bytes, ports.client, broadcastAddress(own))
+  }
+
+  const listener = (door: Context['door']): Listener => ({
+    receive: (bytes, peer, send, from) => receive({ bytes, door, peer, from }, send),
+    failed: error => deps.log.error('dhcp.socket-failed', { interface: own.name, error })
+  })
+  const advertiser = startAdvertiser(own, deps)
+  await using opened = new AsyncDisposableStack()
+  opened.defer(() => advertiser.close())
+  const server = await openServerSockets(own, options.ports.server, ways.server, listener('server'))
+  opened.defer(() => server.close())
+  ports.server = server.port
+  const proxy = await openUnicastSocket(own, options.ports.proxy, ways.proxy, listener('proxy'))
+  opened.defer(() => proxy.close())
+  deps.log.info('dhcp.listening', { interface: own.name, mode, port: server.port, proxy: proxy.port })
+
+  const parts = opened.move()
+  async function close(): Promise<void> {
+    await Promise.all(working)
+    await parts.disposeAsync()
+  }
+  return {
+    ports: { server: server.port, proxy: proxy.port },
+    close: () => (closing ??= close())
+  }
+}
+
+/** Whether a relay passes it on that is not on this network; what is on it would have been heard on its interface. */
+function isDistant({ relay }: Packet, { address, netmask }: Interface): boolean {
+  return relay !== NO_ADDRESS && !contains(networkOf(address, netmask), relay)
+}
+
+function tryDecode(bytes: Buffer): Packet | null {
+  try {
+    return decodePacket(bytes)
+  } catch (error) {
+    if (error instanceof MalformedPacket) return null
+    throw error
+  }
+}
+
+function resultOf(decision: Decision): string {
+  return decision.kind === 'reply' ? decision.type : 'ignored'
+}
+
+function takeUp(request: Packet, decision: Decision, { subnet }: Context): void {
+  if (subnet === null) return
+  if (decision.lease !== null) record(subnet.index, decision.lease)
+  if (decision.kind === 'reply' && decision.hold !== null) {
+    hold(subnet.index, request.mac, decision.hold.address, decision.hold.until)
+  }
+}
