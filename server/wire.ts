@@ -4,7 +4,8 @@ import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
 import { parseMac } from './contract/net.ts'
-import type { Reservation } from './core/allocation.ts'
+import type { Lease, Reservation } from './core/allocation.ts'
+import { createBatches } from './core/batches.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { startDhcp } from './dhcp/server.ts'
@@ -12,16 +13,20 @@ import { limitEvents } from './dhcp/story.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { listDocuments } from './store/documents.ts'
-import { findLeaseHolder, listLeases, saveLease } from './store/leases.ts'
+import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
 import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
-import { type Recorder, recordEvent } from './timeline.ts'
+import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
   readonly recorder: Recorder
   readonly log: Log
   readonly metrics: Metrics
 }
+
+/** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
+const LEASES_AT_ONCE = 128
+const EVENTS_AT_ONCE = 64
 
 /** A network that machines boot from. */
 export interface Network {
@@ -45,12 +50,14 @@ export async function startWire(
   const { mode, ports, subnets } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
+  const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
   const seen = (event: NewEvent): void => {
-    record(recorder, event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
+    record(event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
   }
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
   if (mode === 'off') return async () => undefined
-  const leases = { list: () => listLeases(db), save: saveLease.bind(null, db) }
+  const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(db, batch))
+  const leases = { list: () => listLeases(db), save }
   const attachments = networks.map(network => {
     const { name } = network.interface
     const server = passed.get(socketName('dhcp', name)) ?? null
@@ -98,11 +105,16 @@ async function startTftps(
   }
 }
 
-/** A transfer is known by its address alone: the lease says whose it is. */
-async function record(recorder: Recorder, event: NewEvent): Promise<void> {
-  const address = event.mac === undefined ? event.detail?.['address'] : undefined
-  const mac = typeof address === 'string' ? await findLeaseHolder(recorder.db, address) : event.mac
-  await recordEvent(recorder, { ...event, ...(mac !== undefined && { mac }) })
+/** One commit for all. A transfer is known by its address alone: the lease says whose it is. */
+async function recordAll(recorder: Recorder, events: readonly NewEvent[]): Promise<readonly null[]> {
+  await transact(recorder, async (db, add) => {
+    for (const event of events) {
+      const address = event.mac === undefined ? event.detail?.['address'] : undefined
+      const mac = typeof address === 'string' ? await findLeaseHolder(db, address) : event.mac
+      await add({ ...event, ...(mac !== undefined && { mac }) })
+    }
+  })
+  return events.map(() => null)
 }
 
 /** Firmware asks for sizes first, and probes for files that need not be; noise is counted: all that is no news. */

@@ -128,7 +128,7 @@ const mayImport: Array<[folder: string, targets: RegExp]> = [
   ['server/upgrade', /^server\/(contract|core)\//],
   [
     'server/kube',
-    /^(node:|yaml$|typebox|ajv)|^server\/(contract|core|store|kubeapi|upgrade)\/|^server\/(log|timeline)\.ts$/
+    /^(node:|yaml$|typebox|ajv)|^server\/(contract|core|data|store|kubeapi|upgrade)\/|^server\/(log|timeline)\.ts$/
   ],
   ['server/provision', /^node:crypto$|^server\/(contract|core|store|pki|boot|upgrade)\/|^server\/(log|timeline)\.ts$/],
   ['server/http', /^(fastify|typebox|@fastify\/|ajv|prom-client|node:)|^server\/(?!cli\/|main|serve)/],

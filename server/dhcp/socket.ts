@@ -112,6 +112,9 @@ function listen(socket: Socket, { receive, failed }: Listener, from: 'here' | 'e
   socket.on('error', failed)
 }
 
+/** A rack that powers on at once is heard while a commit waits for the disk; the system may give less. */
+const RECEIVE_BYTES = 4 * 1024 * 1024
+
 interface Where {
   readonly port: number
   readonly address: string
@@ -134,6 +137,7 @@ async function open(own: Interface, { port, address, sharing }: Where, way: 'bou
     throw explain(cause, own, port)
   }
   socket.setBroadcast(true)
+  socket.setRecvBufferSize(RECEIVE_BYTES)
   return socket
 }
 
@@ -143,6 +147,7 @@ function adopt(fd: number, name: string): Socket {
   try {
     socket.bind({ fd, exclusive: true }) // which listens at once
     socket.setBroadcast(true)
+    socket.setRecvBufferSize(RECEIVE_BYTES)
     return socket
   } catch (cause) {
     socket.close()

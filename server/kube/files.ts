@@ -2,8 +2,9 @@
 // machine that is. The claim is made by an exclusive create, so two machines that ask at once cannot both be told to
 // begin a cluster.
 
-import { access, open, readFile, rename } from 'node:fs/promises'
+import { access, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writePrivate } from '../data/files.ts'
 
 export function kubeconfigPath(data: string): string {
   return join(data, 'kubeconfig')
@@ -24,7 +25,7 @@ export async function exists(path: string): Promise<boolean> {
 
 /** 0600, whole or not at all, on the disk when it returns. */
 export async function writeKubeconfig(data: string, text: string): Promise<void> {
-  await writeWhole(kubeconfigPath(data), text)
+  await writePrivate(kubeconfigPath(data), text)
 }
 
 /** The machine that begins the cluster: `machine` when nobody was before. */
@@ -50,18 +51,6 @@ export async function claimFirst(data: string, machine: string): Promise<string>
 
 /** The one before is retired. */
 export async function reclaimFirst(data: string, machine: string): Promise<string> {
-  await writeWhole(firstPath(data), `${machine}\n`)
+  await writePrivate(firstPath(data), `${machine}\n`)
   return machine
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const partial = `${path}.part`
-  const file = await open(partial, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(partial, path)
 }

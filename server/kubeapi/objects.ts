@@ -79,12 +79,6 @@ export interface CertificateSigningRequest extends KubeObject {
   readonly status?: { readonly conditions?: readonly Condition[]; readonly certificate?: string }
 }
 
-export interface KubeSecret extends KubeObject {
-  readonly type?: string
-  /** Base64. */
-  readonly data?: Readonly<Record<string, string>>
-}
-
 export interface KubeLease extends KubeObject {
   readonly spec?: {
     readonly holderIdentity?: string

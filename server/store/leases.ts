@@ -1,5 +1,6 @@
 // The DHCP leases: one address a machine, held until it expires. Written before the ACK leaves.
 
+import { sql } from 'kysely'
 import type { Lease } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Db, LeaseRow } from './schema.ts'
@@ -22,7 +23,93 @@ export async function findLeaseHolder(db: Db, address: string): Promise<string |
  * of the allocation, with several the loser of a race, who then stays silent and is asked again.
  */
 export async function saveLease(db: Db, lease: Lease): Promise<void> {
-  const row: LeaseRow = {
+  await inTransaction(db, trx => saveGroup(trx, [lease]))
+}
+
+/**
+ * The same for many with one commit, in their order. One entry a lease: null, or the conflict that befell it alone.
+ * Rejects when the store failed; then none is saved.
+ */
+export async function saveLeases(db: Db, leases: readonly Lease[]): Promise<readonly (Fault | null)[]> {
+  try {
+    await inTransaction(db, async trx => {
+      for (const group of groupsOf(leases)) await saveGroup(trx, group)
+    })
+    return leases.map(() => null)
+  } catch (error) {
+    if (!isConflict(error)) throw error
+    if (leases.length === 1) return [error]
+  }
+  const results: (Fault | null)[] = []
+  for (const lease of leases) results.push(...(await saveLeases(db, [lease])))
+  return results
+}
+
+/** Of different machines and addresses: one statement may not touch a row twice. */
+async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
+  const rows = leases.map(toRow)
+  const macs = rows.map(({ mac }) => mac)
+  // A literal, not a parameter: else the index of what is bound is not used, and this reads the whole table.
+  const former = trx.deleteFrom('leases').where(sql<boolean>`state = 'bound'`)
+  await former.where('mac', 'in', macs).execute()
+  const { numInsertedOrUpdatedRows } = await trx
+    .insertInto('leases')
+    .values(rows)
+    .onConflict(clash =>
+      clash
+        .column('address')
+        .doUpdateSet(eb => ({
+          mac: eb.ref('excluded.mac'),
+          hostname: eb.ref('excluded.hostname'),
+          granted_at: eb.ref('excluded.granted_at'),
+          expires_at: eb.ref('excluded.expires_at'),
+          state: eb.ref('excluded.state')
+        }))
+        .where(eb =>
+          eb.or([
+            eb('leases.mac', '=', eb.ref('excluded.mac')),
+            eb('leases.expires_at', '<=', eb.ref('excluded.granted_at'))
+          ])
+        )
+    )
+    .executeTakeFirst()
+  if (numInsertedOrUpdatedRows === BigInt(rows.length)) return
+  throw new Fault('conflict', `${rows.map(({ address }) => address).join(', ')} is leased to another machine`)
+}
+
+/** Runs of different machines and addresses, each a power of two long: so there are few query texts to compile. */
+function groupsOf(leases: readonly Lease[]): Lease[][] {
+  const groups: Lease[][] = []
+  let run: Lease[] = []
+  let seen = new Set<string>()
+  for (const lease of leases) {
+    if (seen.has(lease.mac) || seen.has(lease.address)) {
+      groups.push(...powersOfTwo(run))
+      run = []
+      seen = new Set()
+    }
+    run.push(lease)
+    seen.add(lease.mac).add(lease.address)
+  }
+  return [...groups, ...powersOfTwo(run)]
+}
+
+function powersOfTwo(leases: readonly Lease[]): Lease[][] {
+  const groups: Lease[][] = []
+  for (let at = 0; at < leases.length;) {
+    const size = 2 ** Math.floor(Math.log2(leases.length - at))
+    groups.push(leases.slice(at, at + size))
+    at += size
+  }
+  return groups
+}
+
+function isConflict(error: unknown): error is Fault {
+  return error instanceof Fault && error.code === 'conflict'
+}
+
+function toRow(lease: Lease): LeaseRow {
+  return {
     address: lease.address,
     mac: lease.mac,
     hostname: lease.hostname,
@@ -30,22 +117,6 @@ export async function saveLease(db: Db, lease: Lease): Promise<void> {
     expires_at: lease.expiresAt.toISOString(),
     state: lease.state
   }
-  await inTransaction(db, async trx => {
-    const former = trx.deleteFrom('leases').where('mac', '=', row.mac).where('address', '!=', row.address)
-    await former.where('state', '=', 'bound').execute()
-    const { address, ...changes } = row
-    const { numInsertedOrUpdatedRows } = await trx
-      .insertInto('leases')
-      .values(row)
-      .onConflict(clash =>
-        clash
-          .column('address')
-          .doUpdateSet(changes)
-          .where(eb => eb.or([eb('leases.mac', '=', row.mac), eb('leases.expires_at', '<=', row.granted_at)]))
-      )
-      .executeTakeFirst()
-    if (numInsertedOrUpdatedRows !== 1n) throw new Fault('conflict', `${address} is leased to another machine`)
-  })
 }
 
 function fromRow(row: LeaseRow): Lease {

@@ -148,6 +148,8 @@ function run(socket: Socket, first: Step, stop: AbortSignal): Promise<Transfer['
       resolve(outcome)
     }
     const late = (): void => end(stop.reason === SHUTDOWN ? 'stopped' : 'timed out')
+    // The server was closed while this transfer's socket was being opened.
+    if (stop.aborted) return late()
     stop.addEventListener('abort', late)
     socket.on('error', error => {
       if (isGone(error)) return end('client gone')

@@ -35,12 +35,9 @@ export async function bench(args: readonly string[]): Promise<void> {
     firstLineMs: await firstLine(file),
     ...(await idle(file))
   }
-  const { fileMB, compressedMB, firstLineMs, privateMB } = figures
-  const within =
-    fileMB <= limits.fileMB &&
-    (compressedMB ?? 0) <= limits.compressedMB &&
-    firstLineMs.min <= limits.firstLineMs &&
-    privateMB <= limits.privateMB
+  // Sizes are the same on every machine; a time says as much about what else the machine did, so it is only shown.
+  const { fileMB, compressedMB, privateMB } = figures
+  const within = fileMB <= limits.fileMB && (compressedMB ?? 0) <= limits.compressedMB && privateMB <= limits.privateMB
   if (!within) process.exitCode = 1
   if (args.includes('--json')) {
     process.stdout.write(`${JSON.stringify({ agent: figures, limits })}\n`)

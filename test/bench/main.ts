@@ -2,7 +2,8 @@
 
 const benches: Record<string, () => Promise<{ bench: (args: readonly string[]) => Promise<void> }>> = {
   agent: async () => import('./agent.ts'),
-  lab: async () => import('./lab.ts')
+  lab: async () => import('./lab.ts'),
+  wire: async () => import('./wire.ts')
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -108,6 +108,8 @@ function answerTo(socket: Socket, { transaction, mac }: Packet, signal: AbortSig
       signal.removeEventListener('abort', late)
       resolve(answer)
     }
+    // Aborted while the socket was being opened: the event has been, and no other comes.
+    if (signal.aborted) return resolve(null)
     const late = (): void => end(null)
     const heard = (bytes: Buffer): void => {
       const answer = tryDecode(bytes)

@@ -100,6 +100,7 @@ async function start({ folder, ports, signal, started }: ServerDeps): Promise<{ 
           : new Fault('unavailable', `the server did not start: ${lastWords(child)}`)
       )
     }
+    if (timeout.aborted) return late()
     timeout.addEventListener('abort', late, { once: true })
     child.message(message => {
       timeout.removeEventListener('abort', late)

@@ -3,7 +3,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Child, startChild, stopChildren } from '../children.ts'
+import { type Child, startChild } from '../children.ts'
 import type { Cluster } from './cluster.ts'
 import { getAgain, patient, pause } from './http.ts'
 import { applyIgnition, enable } from './ignition.ts'
@@ -202,12 +202,4 @@ function parseExtension(text: string): Extension | null {
 export function extensionText(version: string, arch: string): string {
   const note = 'Simulated by slipway lab: a real one is a squashfs image with kubelet, kubeadm and kubectl.'
   return `${JSON.stringify({ simulated: true, version, arch, note, padding: 'x'.repeat(20_000) })}\n`
-}
-
-export async function stopSystems(systems: readonly System[]): Promise<void> {
-  await Promise.all(systems.map(powerOff))
-  await stopChildren(
-    systems.flatMap(({ agent }) => (agent === null ? [] : [agent])),
-    0
-  )
 }

@@ -5,7 +5,7 @@ import type { Hardware } from '../../../server/contract/machine.ts'
 import type { Mac } from '../../../server/contract/net.ts'
 import type { Lease } from '../../../server/core/allocation.ts'
 import { identify } from '../../../server/core/identity.ts'
-import { listLeases, saveLease } from '../../../server/store/leases.ts'
+import { listLeases, saveLease, saveLeases } from '../../../server/store/leases.ts'
 import * as machines from '../../../server/store/machines.ts'
 import type { Db } from '../../../server/store/schema.ts'
 import { forEachDialect, later, noon } from '../../helpers/database.ts'
@@ -198,4 +198,30 @@ forEachDialect(t, 'leases', async (t, db) => {
   const taken = lease('10.0.0.101', 3, { grantedAt: later(3600), expiresAt: later(9000) })
   await saveLease(db, taken)
   t.same(await listLeases(db), [taken, other], 'an expired one may be given')
+})
+
+forEachDialect(t, 'leases of a rack with one commit', async (t, db) => {
+  const rack = Array.from({ length: 45 }, (_, n) => lease(`10.0.1.${n + 10}`, n))
+  t.same(new Set(await saveLeases(db, rack)), new Set([null]))
+  t.same(await listLeases(db), rack)
+  const [a, b] = [rack[0]!, rack[1]!]
+  const swapped = [
+    { ...a, mac: b.mac },
+    { ...b, mac: a.mac }
+  ]
+  t.same(await saveLeases(db, swapped), [null, null], 'two machines change places')
+  const renewed = lease(a.address, 1, { expiresAt: later(7200) })
+  t.same(await saveLeases(db, [{ ...renewed, hostname: 'early' }, renewed]), [null, null], 'the later one counts')
+  t.same((await listLeases(db)).slice(0, 2), [renewed, { ...b, mac: a.mac }])
+  const wrong = lease('10.0.1.20', 200)
+  const right = lease('10.0.1.200', 201)
+  const results = await saveLeases(db, [lease('10.0.1.201', 2), wrong, right])
+  t.same([results[0], results[2]], [null, null], 'a conflict is its own')
+  t.match(results[1], { code: 'conflict', message: /^10\.0\.1\.20 is leased to another machine/ })
+  const held = await listLeases(db)
+  t.equal(held.length, 46)
+  t.match(
+    held.find(({ address }) => address === '10.0.1.20'),
+    { mac: mac(10) }
+  )
 })

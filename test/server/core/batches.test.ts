@@ -1,0 +1,68 @@
+// Batches: one at a time, in order, whole or each on its own.
+
+import t from 'tap'
+import { createBatches } from '../../../server/core/batches.ts'
+
+/** Batches of numbers that are written when the test says so. */
+function open(sizeMax: number) {
+  const batches: { items: readonly number[]; result: PromiseWithResolvers<readonly (Error | null)[]> }[] = []
+  const add = createBatches<number>(sizeMax, items => {
+    const result = Promise.withResolvers<readonly (Error | null)[]>()
+    batches.push({ items, result })
+    return result.promise
+  })
+  return { batches, add }
+}
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+t.test('what comes meanwhile is the next batch', async t => {
+  const { batches, add } = open(3)
+  const done: number[] = []
+  const added = [1, 2].map(n => add(n).then(() => done.push(n)))
+  t.equal(batches.length, 0, 'what is here already goes along')
+  await turn()
+  added.push(...[3, 4, 5, 6].map(n => add(n).then(() => done.push(n))))
+  await turn()
+  t.same(
+    batches.map(({ items }) => items),
+    [[1, 2]],
+    'one at a time'
+  )
+  t.same(done, [], 'nothing is done before it is written')
+  batches[0]!.result.resolve([null, null])
+  await turn()
+  t.same(done, [1, 2])
+  await turn()
+  t.same(batches[1]?.items, [3, 4, 5], 'no more than fit')
+  batches[1]!.result.resolve([null, null, null])
+  await turn()
+  await turn()
+  t.same(batches[2]?.items, [6])
+  batches[2]!.result.resolve([null])
+  await Promise.all(added)
+  t.same(done, [1, 2, 3, 4, 5, 6])
+  await turn()
+  t.equal(batches.length, 3)
+})
+
+t.test('a failure is that of one item, or of all in its batch', async t => {
+  const { batches, add } = open(2)
+  const outcome = async (n: number): Promise<string> =>
+    add(n).then(
+      () => 'written',
+      (error: Error) => error.message
+    )
+  const seen = [1, 2, 3].map(outcome)
+  await turn()
+  batches[0]!.result.resolve([null, new Error('taken')])
+  await turn()
+  await turn()
+  batches[1]!.result.reject(new Error('the disk is full'))
+  t.same(await Promise.all(seen), ['written', 'taken', 'the disk is full'])
+  const again = outcome(4)
+  await turn()
+  await turn()
+  batches[2]!.result.resolve([null])
+  t.equal(await again, 'written', 'and it goes on')
+})
