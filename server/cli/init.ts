@@ -1,8 +1,11 @@
 // slipway init: looks at this host and writes a commented slipway.yaml. What is written is init-text.ts.
 
+import { existsSync, readdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { type Command, Option } from 'commander'
+import { toNumber } from '../core/ipv4.ts'
+import { askInterface } from '../dhcp/bound/socket.ts'
 import { Failure } from './failure.ts'
 import { type InterfaceFact, writeInit } from './init-text.ts'
 
@@ -54,10 +57,23 @@ async function writeNew(file: string, text: string): Promise<void> {
   }
 }
 
+/** With those that have no carrier, such as a bridge before its first machine: Node leaves them out. */
 function listInterfaces(): InterfaceFact[] {
-  return Object.entries(networkInterfaces()).map(([name, addresses = []]) => ({
+  const all = networkInterfaces()
+  const listed = Object.entries(all).map(([name, addresses = []]) => ({
     name,
     internal: addresses.some(({ internal }) => internal),
     addresses: addresses.map(({ family, address, cidr }) => ({ family, address, cidr }))
   }))
+  const folder = '/sys/class/net'
+  const others = existsSync(folder) ? readdirSync(folder).filter(name => all[name] === undefined) : []
+  return [...listed, ...others.flatMap(findQuiet)]
+}
+
+function findQuiet(name: string): InterfaceFact[] {
+  const known = askInterface(name)
+  if (known === null || !known.up || known.address === null || known.netmask === null) return []
+  const { address, netmask, loopback } = known
+  const bits = toNumber(netmask).toString(2).replaceAll('0', '').length
+  return [{ name, internal: loopback, addresses: [{ family: 'IPv4', address, cidr: `${address}/${bits}` }] }]
 }

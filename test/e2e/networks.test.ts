@@ -19,6 +19,8 @@ t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async
   await run('ip', 'link', 'add', 'br1', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0')
   await run('ip', 'addr', 'add', '10.78.0.1/24', 'dev', 'br1')
   await run('ip', 'link', 'set', 'br1', 'up')
+  const init = await run(process.execPath, main, 'init', '--interface', 'br1', '--file', '-')
+  t.match(init, /interfaces: \[['"]?br1/, 'init finds it before anything is plugged in')
   const file = join(folder, 'slipway.yaml')
   const subnets = ['10.77.0', '10.78.0'].map(net => ({ subnet: `${net}.0/24`, pool: `${net}.100-${net}.109` }))
   const config = {

@@ -215,9 +215,9 @@ t.test('where sockets cannot be bound: one interface as ever, several not at all
     code: 'unavailable',
     message: /several interfaces need sockets that are bound to them, but the system refused/
   })
-  await t.rejects(start(t, { attachments: [lo({ server: 0, proxy: 0 })] }), {
+  await t.rejects(start(t, { attachments: [lo({ server: 2, proxy: 2 })] }), {
     code: 'invalid',
-    message: /handle 0 for lo is no UDP socket/
+    message: /handle 2 for lo is no UDP socket/
   })
 })
 

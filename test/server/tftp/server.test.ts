@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import t, { type Test } from 'tap'
+import { openBound } from '../../../server/dhcp/bound/socket.ts'
 import { decode, encode, type Packet } from '../../../server/tftp/packet.ts'
 import { startTftp, type TftpServer, type Transfer } from '../../../server/tftp/server.ts'
 import { seeded } from '../../helpers/random.ts'
@@ -133,6 +134,16 @@ t.test('any bytes: it serves the next client', async t => {
   t.equal(after.length, 1024)
   t.ok(transfers.filter(({ outcome }) => outcome === 'ignored').length > 10, 'what is no request is counted')
   t.same(failures, [])
+})
+
+t.test('on a socket that was passed', async t => {
+  const deps = { read: async () => files['whole']!, done() {}, failed() {}, now: () => new Date() }
+  const handle = openBound({ device: 'lo', address: '0.0.0.0', port: 0 }, 'alone')
+  const server = await startTftp('127.0.0.1', 69, deps, handle)
+  t.teardown(() => server.close())
+  t.not(server.port, 69)
+  t.equal((await fetchFile({ server: '127.0.0.1', port: server.port, name: 'whole' })).length, 1024)
+  await t.rejects(startTftp('127.0.0.1', 69, deps, 2), { code: 'invalid', message: /is no UDP socket over IPv4/ })
 })
 
 t.test('a taken port: one sentence', async t => {
