@@ -51,9 +51,14 @@ export async function startWire(
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
   const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
+  const recording = new Set<Promise<void>>()
   const seen = (event: NewEvent): void => {
-    record(event).catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
+    const work: Promise<void> = record(event)
+      .catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
+      .finally(() => recording.delete(work))
+    recording.add(work)
   }
+  opened.defer(async () => void (await Promise.all(recording))) // when the wire is silent: the last packets' stories
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
   if (mode === 'off') return async () => undefined
   const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(db, batch))
