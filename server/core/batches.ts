@@ -1,5 +1,5 @@
 // Many small writes as few large ones: what is added while one batch is written goes into the next, all at once. Nobody
-// waits longer for company than until the packets that are here already have been read. Leaves out what a batch does.
+// waits for company longer than packets that are here already are being read. Leaves out what a batch does.
 
 export type Add<T> = (item: T) => Promise<void>
 
@@ -14,7 +14,12 @@ export function createBatches<T>(
   let waiting: { readonly item: T; readonly done: PromiseWithResolvers<void> }[] = []
   let writing = false
 
-  function next(): void {
+  /** `seen` waited a turn ago: as long as packets come in and add to them, the batch grows. */
+  function next(seen: number): void {
+    if (waiting.length > seen && waiting.length < sizeMax) {
+      setImmediate(next, waiting.length)
+      return
+    }
     const batch = waiting.slice(0, sizeMax)
     waiting = waiting.slice(sizeMax)
     const settle = (errorOf: (at: number) => unknown): void => {
@@ -24,7 +29,7 @@ export function createBatches<T>(
         else done.reject(error)
       }
       writing = waiting.length > 0
-      if (writing) setImmediate(next) // the packets that came meanwhile go along
+      if (writing) setImmediate(next, 0) // the packets that came meanwhile go along
     }
     write(batch.map(({ item }) => item)).then(
       results => settle(at => results[at] ?? null),
@@ -37,7 +42,7 @@ export function createBatches<T>(
     waiting.push({ item, done })
     if (!writing) {
       writing = true
-      setImmediate(next)
+      setImmediate(next, 0)
     }
     return done.promise
   }

@@ -14,7 +14,10 @@ function open(sizeMax: number) {
   return { batches, add }
 }
 
-const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+/** Long enough for a batch to begin: it waits a turn for company, and one more as long as some comes. */
+async function turn(): Promise<void> {
+  for (let n = 0; n < 4; n += 1) await new Promise(resolve => setImmediate(resolve))
+}
 
 t.test('what comes meanwhile is the next batch', async t => {
   const { batches, add } = open(3)
