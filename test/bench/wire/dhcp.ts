@@ -7,7 +7,7 @@ import type { Program, Wire } from './network.ts'
 import { startDhcpPeer, startSlipway } from './servers.ts'
 
 const CLIENTS = 10_000
-/** dnsmasq takes minutes for more, and offers one address to several who ask at once: they come one by one. */
+/** dnsmasq takes minutes for more, and fails most of what many ask at once (why was not looked into): one by one. */
 const CLIENTS_DNSMASQ = 1_000
 const WINDOW = 64
 
