@@ -41,6 +41,7 @@ export interface LabImages {
 /** What a machine needs besides the tools to build the images: for needs(). */
 export const buildPrograms = [
   'mmdebstrap',
+  'unshare',
   'mksquashfs',
   'busybox',
   'cpio',

@@ -9,7 +9,8 @@ packages+=,iproute2,netbase,hostname,iptables,nftables,conntrack,ethtool,socat,c
 packages+=,runc,containernetworking-plugins
 
 # The kernel is only unpacked: its package would bring initramfs-tools and build an initramfs that nobody boots.
-mmdebstrap --quiet --variant=essential --format=directory --hook-directory=/usr/share/mmdebstrap/hooks/merged-usr \
+# Its mounts of /proc and /sys end with it, however it ends: whoever removes the folder then removes only that.
+unshare --mount mmdebstrap --quiet --variant=essential --format=directory --hook-directory=/usr/share/mmdebstrap/hooks/merged-usr \
   --include="$packages" --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
