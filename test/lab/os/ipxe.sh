@@ -3,13 +3,17 @@
 # Debian 12's is of 2019, and the machine's own package lists stay untouched.
 set -euo pipefail
 out=$1
+# Where this machine's own Debian comes from has the next one too.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
+  awk '$2 !~ /-/ && mirror == "" { mirror = $1 } END { print mirror }')}
+[ -n "$mirror" ] || { echo 'no Debian mirror in the sources of apt; set DEBIAN_MIRROR' >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 mkdir -p "$work"/{lists/partial,cache/archives/partial,parts}
 cat >"$work/parts/trixie.sources" <<S
 Types: deb
-URIs: ${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+URIs: $mirror
 Suites: trixie
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
