@@ -158,7 +158,8 @@ async function each<T>(folder: string, wanted: RegExp, look: (path: string) => P
   return seen
 }
 
-// Every kernel and every board lacks some of these: what cannot be read is a fact that is not known, and gives no label.
+// Every kernel and every board lacks some of these: what cannot be read is a fact that is not known, and gives no
+// label.
 
 async function names(folder: string): Promise<readonly string[]> {
   return (await readdir(folder).catch((): string[] => [])).toSorted((a, b) => (a < b ? -1 : 1))
