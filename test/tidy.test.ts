@@ -119,8 +119,9 @@ t.test('names that others hold on to are written down', async t => {
 const mayImport: Array<[folder: string, targets: RegExp]> = [
   ['server/contract', /^typebox$/],
   ['server/core', /^(typebox|ajv|ajv-formats)(\/|$)|^server\/contract\/|^node:crypto$/],
-  ['server/dhcp', /^(node:|ipaddr\.js$)|^server\/(contract|core)\/|^server\/log\.ts$/],
-  ['server/tftp', /^node:|^server\/(contract|core)\/|^server\/log\.ts$/],
+  ['server/native', /^node:/],
+  ['server/dhcp', /^(node:|ipaddr\.js$)|^server\/(contract|core|native)\/|^server\/log\.ts$/],
+  ['server/tftp', /^node:|^server\/(contract|core|native)\/|^server\/log\.ts$/],
   ['server/boot', /^server\/(contract|core)\/|^(ignition|kickstart)\//],
   ['server/store', /^(kysely|pg)(\/|$)|^node:|^server\/(contract|core)\//],
   ['server/pki', /^(node-forge|ipaddr\.js)(\/|$)|^node:|^server\/(contract|core)\//],

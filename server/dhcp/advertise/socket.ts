@@ -1,6 +1,6 @@
 // One raw ICMPv6 socket, which Node's own modules do not offer.
 
-import { int32, openLibc } from '../native.ts'
+import { int32, openLibc } from '../../native/libc.ts'
 
 /** Type 134, code 0, checksum by the kernel, hop limit 64, no flags, lifetime 0, timers 0 (RFC 4861 §4.2). */
 const advertisement = Buffer.from('86000000 40000000 00000000 00000000'.replaceAll(' ', ''), 'hex')

@@ -2,7 +2,7 @@
 // And the address of an interface without a carrier, such as a bridge before its first machine: Node leaves it out.
 
 import { toNumber } from '../../core/ipv4.ts'
-import { int32, openLibc } from '../native.ts'
+import { int32, openLibc } from '../../native/libc.ts'
 
 const AF_INET = 2
 const SOCK_DGRAM = 2

@@ -1,4 +1,4 @@
-// The C library's sockets through node:ffi, for what Node's own do not offer: one interface, raw packets, what is known
+// Calls of the C library through node:ffi, for what Node's own do not offer: one interface, raw packets, what is known
 // of an interface without a carrier. The only file that knows of that experimental API; Node 26 has it, 24 has not.
 
 type Call = (...values: ReadonlyArray<number | bigint | Buffer>) => number | bigint
