@@ -17,8 +17,8 @@ export interface Transfer {
 }
 
 export interface TftpDeps {
-  /** The bytes of a file that may be served, or null. Called with names such as grub/grub.cfg only. */
-  readonly read: (name: string) => Promise<Buffer | null>
+  /** The bytes of a file that may be served, or null. Called with names such as grub/grub.cfg only, and who asks. */
+  readonly read: (name: string, peerAddress: string) => Promise<Buffer | null>
   /** Each request that ended, however it did; ignored: what was no request. */
   readonly done: (transfer: Transfer) => void
   /** A bug, or a system that refuses sockets: the transfer it hit is over, the server goes on. */
@@ -93,7 +93,7 @@ export async function startTftp(
     }
     if (request.op === 'wrq') return refuse(refusal.readOnly, 'refused')
     if (name === null) return refuse(refusal.denied, 'refused')
-    const file = await deps.read(name)
+    const file = await deps.read(name, peer.address)
     if (signal.aborted) return
     if (file === null) return refuse(refusal.notFound, 'not found')
     end(await transfer(address, peer, open(file, request.mode, request.options), signal), file.length)

@@ -18,21 +18,32 @@ const files: Record<string, Buffer> = {
   'grub/grub.cfg': Buffer.from('boot\n')
 }
 
-async function start(t: Test): Promise<{ server: TftpServer; transfers: Transfer[]; failures: unknown[] }> {
+interface Started {
+  readonly server: TftpServer
+  readonly transfers: Transfer[]
+  readonly failures: unknown[]
+  readonly asked: string[]
+}
+
+async function start(t: Test): Promise<Started> {
   const transfers: Transfer[] = []
+  const asked: string[] = []
   const failures: unknown[] = []
   const server = await startTftp('127.0.0.1', 0, {
-    read: async name => (Object.hasOwn(files, name) ? files[name]! : null),
+    read: async (name, peerAddress) => {
+      asked.push(`${name} for ${peerAddress}`)
+      return Object.hasOwn(files, name) ? files[name]! : null
+    },
     done: transfer => void transfers.push(transfer),
     failed: error => void failures.push(error),
     now: () => new Date()
   })
   t.teardown(() => server.close())
-  return { server, transfers, failures }
+  return { server, transfers, failures, asked }
 }
 
 t.test('files cross loopback', async t => {
-  const { server, transfers, failures } = await start(t)
+  const { server, transfers, failures, asked } = await start(t)
   const from = { server: '127.0.0.1', port: server.port, localAddress: '127.77.0.9' }
   t.equal(await fetchSize({ ...from, name: 'ipxe.efi', blockSize: 1468, windowSize: 4 }), 300_000)
   for (const [name, more] of [
@@ -55,6 +66,7 @@ t.test('files cross loopback', async t => {
     ['complete', 'complete', 'complete', 'complete', 'complete', 'not found', 'refused', 'not found']
   )
   t.same(failures, [])
+  t.equal(asked.at(-1), 'toString for 127.77.0.9', 'what is read may depend on who asks')
 })
 
 t.test('npm tftp fetches', async t => {
