@@ -8,8 +8,7 @@
 
 import { ipxeFeature, readNested, userClasses } from './nested.ts'
 import type { Options } from './options.ts'
-
-export type Platform = 'bios' | 'uefi-x86_64' | 'uefi-arm64'
+import { findProgram, type Platform } from './programs.ts'
 
 export interface Firmware {
   readonly kind: 'pxe' | 'http' | 'old-ipxe' | 'ipxe'
@@ -35,18 +34,6 @@ const platforms: Readonly<Record<number, Platform>> = {
   19: 'uefi-arm64'
 }
 
-/** Names in the folder of boot programs, which TFTP serves at its root and HTTP below /assets/boot. */
-const programs: Readonly<Record<Platform, { readonly tftp: string; readonly http: string | null }>> = {
-  bios: { tftp: 'undionly.kpxe', http: null },
-  'uefi-x86_64': { tftp: 'snponly.efi', http: 'ipxe.efi' },
-  'uefi-arm64': { tftp: 'ipxe-arm64.efi', http: 'ipxe-arm64.efi' }
-}
-
-/** Every file that the table can name: what a data folder must hold, and all that TFTP need serve. */
-export const bootPrograms: readonly string[] = [
-  ...new Set(Object.values(programs).flatMap(({ tftp, http }) => (http === null ? [tftp] : [tftp, http])))
-]
-
 /** The boot client behind these options; null for anything else, such as an installed system. */
 export function findFirmware(options: Options): Firmware | null {
   const arch = options.clientArch?.[0] ?? null
@@ -65,10 +52,10 @@ export function findFirmware(options: Options): Firmware | null {
 export function bootFileFor({ kind, platform, arch }: Firmware, bootUrl: string): BootFile {
   if (kind === 'ipxe') return { by: 'script', file: `${bootUrl}/boot/ipxe` }
   if (platform === null) return { by: 'none', reason: `no boot program for architecture ${arch ?? 'unknown'}` }
-  const program = programs[platform]
-  if (kind !== 'http') return { by: 'tftp', file: program.tftp }
-  if (program.http === null) return { by: 'none', reason: `no HTTP boot program for ${platform}` }
-  return { by: 'http', file: `${bootUrl}/assets/boot/${program.http}` }
+  const by = kind === 'http' ? 'http' : 'tftp'
+  const program = findProgram(platform, by, 'ipxe')
+  if (program === null) return { by: 'none', reason: `no ${by.toUpperCase()} boot program for ${platform}` }
+  return by === 'tftp' ? { by, file: program.file } : { by, file: `${bootUrl}/assets/boot/${program.file}` }
 }
 
 /** A few words for a person. */

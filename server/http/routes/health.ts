@@ -4,7 +4,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { Services } from '../../contract/api.ts'
-import { bootPrograms } from '../../dhcp/firmware.ts'
+import { neededPrograms } from '../../dhcp/programs.ts'
 import { countMachines } from '../../store/machine-counts.ts'
 import { endsOf } from '../app.ts'
 import type { HttpDeps } from '../deps.ts'
@@ -36,7 +36,7 @@ export function healthRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
         boot: urls.boot(endsOf(request).localAddress),
         ...services,
         programs: await Promise.all(
-          bootPrograms.map(async name => {
+          neededPrograms(['ipxe']).map(async ({ file: name }) => {
             const found = await artifacts.findProgram(name)
             return { name, size: found?.size ?? null, sha256: found?.sha256 ?? null }
           })

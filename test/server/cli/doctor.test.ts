@@ -12,13 +12,15 @@ import { examineServices } from '../../../server/cli/doctor/services.ts'
 import type { TimelineEvent } from '../../../server/contract/event.ts'
 import { connect } from '../../../server/cli/connect.ts'
 import { openBootPrograms } from '../../../server/data/files.ts'
-import { bootPrograms } from '../../../server/dhcp/firmware.ts'
+import { neededPrograms } from '../../../server/dhcp/programs.ts'
 import { buildBootApp } from '../../../server/http/boot-app.ts'
 import { buildControlApp } from '../../../server/http/control-app.ts'
 import { getMachine, listMachines } from '../../../server/store/machines.ts'
 import { startTftp } from '../../../server/tftp/server.ts'
 import { noon } from '../../helpers/database.ts'
 import { bootUrl, createWorld, fakeAuthority, putDocuments } from '../../helpers/http.ts'
+
+const programs = neededPrograms(['ipxe']).map(({ file }) => file)
 
 async function running(t: Test) {
   const world = await createWorld(t, fakeAuthority())
@@ -38,7 +40,7 @@ async function running(t: Test) {
   })
   t.teardown(() => tftp.close())
   world.services.tftp = tftp.port
-  for (const name of bootPrograms) writeFileSync(join(world.data, 'boot', name), `${name} `.repeat(5_000))
+  for (const name of programs) writeFileSync(join(world.data, 'boot', name), `${name} `.repeat(5_000))
   const tokenFile = join(world.data, 'token')
   writeFileSync(tokenFile, 'viewer-token')
   const url = `http://127.0.0.1:${(control.server.address() as AddressInfo).port}`
@@ -52,7 +54,7 @@ t.test('our own services', async t => {
     well.findings.filter(({ verdict }) => verdict !== 'ok'),
     []
   )
-  t.equal(well.findings.length, 2 + 2 * bootPrograms.length, 'both planes; each program by TFTP and HTTP')
+  t.equal(well.findings.length, 2 + 2 * programs.length, 'both planes; each program by TFTP and HTTP')
 
   rmSync(join(world.data, 'boot', 'snponly.efi'))
   const lacking = await examineServices(server)
