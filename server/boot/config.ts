@@ -20,6 +20,8 @@ export interface BootMaterial {
   readonly agentSize: number
   /** https://host:port of the control plane, as machines reach it. */
   readonly serverUrl: string
+  /** Where the installer says that it runs (POST). */
+  readonly bootedUrl: string
   /** URL of /assets; with it kickstart takes the container runtime from <assets of the profile>/packages. */
   readonly assetsUrl?: string
 }
@@ -70,6 +72,7 @@ export function renderConfig(machine: Machine, profile: Profile, material: BootM
     hostname: name,
     disk: disks.install,
     data: machine.wipe ? 'erase' : 'refuse',
+    reportUrl: material.bootedUrl,
     kernelArguments: os.kernelArguments ?? [],
     repositories: repositoriesOf(profile, material),
     packages: [...basePackages, runtimes[kubernetes.runtime].package, ...packages]

@@ -84,6 +84,17 @@ export function mayRead(boot: Boot, address: string, now: Date): Reading {
   }
 }
 
+/**
+ * Whether `address` may say that this boot's installer runs. Another address that knows the nonce is as much an alarm
+ * as one that reads; once the machine has enrolled there is nothing left to protect, and nothing to report.
+ */
+export function mayReport(boot: Boot, address: string, now: Date): Reading {
+  if (boot.state === 'confirmed') return { kind: 'gone', reason: 'this machine has enrolled already' }
+  const reading = mayRead(boot, address, now)
+  if (reading.kind !== 'alarm') return reading
+  return { kind: 'alarm', reason: `${address} reported on this boot, but it belongs to ${boot.address}` }
+}
+
 /** Whether a boot has outlived the stage it is in: the machine then fails with the reason. */
 export function isLate(boot: Boot, now: Date): boolean {
   const since = boot.deliveredAt ?? boot.createdAt

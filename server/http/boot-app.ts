@@ -1,14 +1,16 @@
 // The boot plane: plain HTTP for firmware, iPXE and installers. It holds nothing worth stealing except the configs of
-// single boots. Never answers by redirect: shim and old firmware do not follow. Reading is all one can do here.
+// single boots. Never answers by redirect: shim and old firmware do not follow. All that one can do here beside reading
+// is to say that one's own installer runs.
 
 import fastifyStatic from '@fastify/static'
 import { createApp } from './app.ts'
 import type { App, HttpDeps, Limits } from './deps.ts'
 import { assetRoutes } from './routes/assets.ts'
+import { bootedRoutes } from './routes/booted.ts'
 import { configRoutes } from './routes/config.ts'
 import { ipxeRoutes } from './routes/ipxe.ts'
 
-/** Every route here reads; a body is nobody's. */
+/** The one route that takes a body takes a few words. */
 const BODY_BYTES_MAX = 1024
 
 export async function buildBootApp(deps: HttpDeps, limits: Partial<Limits> = {}): Promise<App> {
@@ -17,6 +19,7 @@ export async function buildBootApp(deps: HttpDeps, limits: Partial<Limits> = {})
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
   await app.register(ipxeRoutes(deps))
   await app.register(configRoutes(deps))
+  await app.register(bootedRoutes(deps))
   await app.register(assetRoutes(deps))
   return app
 }

@@ -27,7 +27,7 @@ export interface Config {
 export async function deliverConfig(deps: Deps, nonce: string, kind: ConfigKind, caller: Caller): Promise<Config> {
   const boot = await readable(deps, nonce, kind, caller.address)
   const machine = await getMachine(deps.db, boot.machine)
-  const config = await render(deps, boot, machine, kind, caller)
+  const config = await render(deps, boot, machine, { nonce, kind, ...caller })
   await transact(deps, async (db, add) => {
     const moved = await moveBoot(db, boot.id, ['offered', 'delivered'], 'delivered', deps.now())
     if (moved === null) throw new Fault('unavailable', 'this boot changed meanwhile; ask again')
@@ -73,14 +73,14 @@ async function readable(deps: Deps, nonce: string, kind: ConfigKind, address: st
   throw new Fault('gone', 'this config is not served any more; its operator has been told')
 }
 
-function unknownBoot(): Fault {
+export function unknownBoot(): Fault {
   return new Fault('not_found', 'no such boot; boot the machine from the network again')
 }
 
 /**
  * Somebody else knows this boot's address: nothing more is served, its certificates end, its machine must try again.
  */
-async function raiseAlarm(deps: Deps, boot: Boot, address: string, reason: string): Promise<void> {
+export async function raiseAlarm(deps: Deps, boot: Boot, address: string, reason: string): Promise<void> {
   await transact(deps, async (db, add) => {
     await moveBoot(db, boot.id, ['offered', 'delivered', 'confirmed'], 'quarantined', deps.now())
     await revokeCertificates(db, { boot: boot.id, kind: 'boot' }, deps.now())
@@ -99,7 +99,12 @@ async function raiseAlarm(deps: Deps, boot: Boot, address: string, reason: strin
   })
 }
 
-async function render(deps: Deps, boot: Boot, machine: Machine, kind: ConfigKind, { localAddress }: Caller) {
+async function render(
+  deps: Deps,
+  boot: Boot,
+  machine: Machine,
+  { nonce, kind, localAddress }: Caller & { readonly nonce: string; readonly kind: ConfigKind }
+) {
   const profile = machine.profile === null ? null : await findDocument(deps.db, 'Profile', machine.profile)
   const agent = machine.hardware.arch === null ? null : await deps.artifacts.findAgent(machine.hardware.arch)
   if (profile === null || agent === null) {
@@ -108,15 +113,17 @@ async function render(deps: Deps, boot: Boot, machine: Machine, kind: ConfigKind
     throw new Fault('unavailable', `the machine's ${lacks} is missing on the server; the config waits for it`)
   }
   const { keyPem, ...certificate } = deps.authority.issueBoot({ id: boot.id, machine: machine.id }, deps.now())
+  const bootPlane = deps.urls.boot(localAddress)
   const { contentType, text } = renderConfig(machine, profile, {
     caPem: deps.authority.caPem,
     certificatePem: certificate.certificatePem,
     keyPem,
-    agentUrl: `${deps.urls.boot(localAddress)}/agent/${machine.hardware.arch}`,
+    agentUrl: `${bootPlane}/agent/${machine.hardware.arch}`,
     agentSha256: agent.sha256,
     agentSize: agent.size,
     serverUrl: deps.urls.control(localAddress),
-    assetsUrl: `${deps.urls.boot(localAddress)}/assets`
+    bootedUrl: `${bootPlane}/b/${nonce}/booted`,
+    assetsUrl: `${bootPlane}/assets`
   })
   return { contentType, text, certificate }
 }

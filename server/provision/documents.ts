@@ -83,6 +83,7 @@ const sampleMaterial = {
   agentSha256: '0'.repeat(64),
   agentSize: 1,
   serverUrl: 'https://server.example',
+  bootedUrl: `http://server.example/b/${'0'.repeat(32)}/booted`,
   assetsUrl: 'http://server.example/assets'
 }
 

@@ -60,6 +60,12 @@ export async function listEvents(db: Db, filter: EventFilter): Promise<TimelineE
   return (await query.orderBy('id', 'desc').execute()).map(fromRow).reverse()
 }
 
+/** Whether this boot's timeline has an event of that type. */
+export async function hasEvent(db: Db, { machine, boot, type }: Record<'machine' | 'boot' | 'type', string>) {
+  const events = db.selectFrom('events').select('id').where('machine', '=', machine).where('boot', '=', boot)
+  return (await events.where('type', '=', type).limit(1).executeTakeFirst()) !== undefined
+}
+
 /** Drops the oldest of what exceeds the bounds, of everybody; returns how many went. Reads a whole index: not often. */
 export async function pruneEvents(
   db: Db,

@@ -18,6 +18,7 @@ const plain: KickstartInput = {
   hostname: 'r12n07',
   disk: '/dev/disk/by-id/nvme-XYZ',
   data: 'refuse',
+  reportUrl: 'http://10.0.0.1:8080/b/0123456789abcdef0123456789abcdef/booted',
   kernelArguments: ['console=ttyS0,115200'],
   repositories: [{ name: 'slipway', url: 'http://10.0.0.1:8080/assets/centos-stream/10/packages' }],
   packages: ['@^minimal-environment', 'chrony'],
@@ -59,6 +60,14 @@ reboot
 
 %pre --erroronfail --log=/tmp/slipway-pre.log
 set -eu
+platform=bios
+if [ -d "\${SLIPWAY_SYS:-/sys}/firmware/efi" ]; then platform=uefi; fi
+arch=$(uname -m | sed s/aarch64/arm64/)
+report="{\\"platform\\":\\"$platform\\",\\"arch\\":\\"$arch\\",\\"kernel\\":\\"$(uname -r)\\"}"
+type='content-type: application/json'
+if ! curl --fail --silent --show-error --max-time 10 --header "$type" --data "$report" http://10.0.0.1:8080/b/0123456789abcdef0123456789abcdef/booted; then
+  echo "slipway: the start of this installation could not be reported; it goes on" >&2
+fi
 disk=/dev/disk/by-id/nvme-XYZ
 if ! lsblk --nodeps "$disk" >/dev/null; then
   echo "slipway: this machine has no disk $disk; correct disks.install of its profile" >&2
@@ -220,6 +229,7 @@ t.test('%pre looks at the disk before anything is written to it', async t => {
   ] as const
   for (const { name, data, wipefs, lsblk, want } of rows) {
     const folder = t.testdir({ tmp: {}, bin: {} })
+    program(folder, 'curl', ':')
     program(folder, 'wipefs', wipefs)
     program(folder, 'lsblk', lsblk)
     const run = runScript(section(renderKickstart({ ...plain, data }), '%pre'), folder, {
@@ -228,6 +238,31 @@ t.test('%pre looks at the disk before anything is written to it', async t => {
     t.equal(run.status, want, name)
     t.equal(readdirSync(join(folder, 'tmp')).length, want === 0 ? 1 : 0, name)
   }
+})
+
+t.test('%pre says that the installer runs, and does not mind when nobody hears it', async t => {
+  const rows = [
+    { name: 'a BIOS machine', efi: false, machine: 'x86_64', curl: ':', want: '"platform":"bios","arch":"x86_64"' },
+    { name: 'a UEFI machine', efi: true, machine: 'aarch64', curl: ':', want: '"platform":"uefi","arch":"arm64"' },
+    { name: 'a server that is gone', efi: false, machine: 'x86_64', curl: 'exit 7', want: '"platform":"bios"' }
+  ]
+  for (const { name, efi, machine, curl, want } of rows) {
+    const folder = t.testdir({ tmp: {}, bin: {}, sys: efi ? { firmware: { efi: {} } } : {} })
+    program(folder, 'wipefs', ':')
+    program(folder, 'lsblk', 'echo sda')
+    program(folder, 'uname', `[ "$1" = -m ] && echo ${machine} || echo 6.1.0-1`)
+    program(folder, 'curl', `printf '%s\n' "$@" >${folder}/sent; ${curl}`)
+    const env = { SLIPWAY_TMP: join(folder, 'tmp'), SLIPWAY_SYS: join(folder, 'sys') }
+    const run = runScript(section(renderKickstart(plain), '%pre'), folder, env)
+    t.equal(run.status, 0, name)
+    const sent = readFileSync(join(folder, 'sent'), 'utf8').split('\n')
+    const body = sent[sent.indexOf('--data') + 1]!
+    t.match(body, want, name)
+    t.equal(JSON.parse(body).kernel, '6.1.0-1')
+    t.equal(sent.at(-2), plain.reportUrl)
+    t.equal(run.stderr.includes('could not be reported'), curl !== ':')
+  }
+  t.notMatch(renderKickstart({ ...plain, reportUrl: null }), 'curl --fail --silent --show-error --max-time')
 })
 
 /** Every text field of the input, with its share of the texts. */

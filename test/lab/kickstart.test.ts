@@ -15,6 +15,7 @@ function ours(overrides: Partial<Parameters<typeof renderKickstart>[0]> = {}): s
     hostname: 'worker-1',
     disk: '/dev/disk/by-id/virtio-lab',
     data: 'refuse',
+    reportUrl: null,
     kernelArguments: [],
     repositories: [],
     packages: ['containerd.io'],
@@ -41,6 +42,7 @@ async function installer(t: Test, programs: Record<string, string>) {
   return {
     sysroot: join(folder, 'sysroot'),
     temporary: join(folder, 'tmp'),
+    sys: join(folder, 'sys'),
     path: `${join(folder, 'bin')}:${join(folder, 'tools')}`,
     signal: new AbortController().signal
   }

@@ -77,6 +77,11 @@ const stages = [
     missing: 'its agent did not enrol: the installation may have failed, or the machine cannot reach the control port'
   },
   {
+    type: 'boot.booted',
+    reached: 'its running installer',
+    missing: 'its agent did not enrol: look at its console, and whether the control port is open to it'
+  },
+  {
     type: 'machine.enrolled',
     reached: 'enrolment',
     missing: 'it did not join: look at its agent’s steps, and whether the API server is reachable from it'

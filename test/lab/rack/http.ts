@@ -1,4 +1,4 @@
-// HTTP as a machine's firmware and installer speak it: one GET from the machine's own address, no redirects followed,
+// HTTP as a machine's firmware and installer speak it: one GET or POST from the machine's own address, no redirects followed,
 // nothing kept open. Left out: TLS (the agent does that itself).
 
 import { request } from 'node:http'
@@ -16,14 +16,17 @@ export interface From {
   readonly address: string
   readonly userAgent: string
   readonly headers?: Readonly<Record<string, string>>
+  /** With one, the request is a POST. */
+  readonly body?: string
   readonly signal: AbortSignal
 }
 
 /** Rejects when nothing answers within ten seconds, as firmware gives up. */
-export async function get(url: string, { address, userAgent, headers = {}, signal }: From): Promise<Got> {
+export async function get(url: string, { address, userAgent, headers = {}, body, signal }: From): Promise<Got> {
   return await new Promise((resolve, reject) => {
     const asked = request(url, {
       agent: false,
+      method: body === undefined ? 'GET' : 'POST',
       localAddress: address,
       headers: { ...headers, 'user-agent': userAgent, accept: '*/*' },
       signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)])
@@ -40,7 +43,7 @@ export async function get(url: string, { address, userAgent, headers = {}, signa
       })
       reply.on('end', () => resolve({ status: reply.statusCode ?? 0, body: Buffer.concat(chunks) }))
     })
-    asked.end()
+    asked.end(body)
   })
 }
 

@@ -1,6 +1,6 @@
 // What the installers do with the kernel arguments that they were booted with, as far as Slipway has a part in it:
 // Fedora CoreOS takes its root image and lays the Ignition config beside it for the first boot; Anaconda takes its
-// tree and its kickstart and runs the scripts in it. The disk is a folder.
+// tree and its kickstart and runs the scripts in it. The disk is a folder, and so is its /sys.
 
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -77,7 +77,9 @@ async function installCentos(installation: Installation, values: Map<string, str
     const got = await getAnswer(`${tree}/images/${image}.img`, curl, patient)
     console(`anaconda: images/${image}.img: ${got.status}`)
   }
-  await runKickstart(kickstart, { sysroot: installation.disk, ...installation })
+  const sys = join(installation.temporary, 'sys')
+  await mkdir(spec.firmware === 'uefi' ? join(sys, 'firmware', 'efi') : sys, { recursive: true })
+  await runKickstart(kickstart, { sysroot: installation.disk, sys, ...installation })
   console('anaconda: %pre and %post ended well')
 }
 

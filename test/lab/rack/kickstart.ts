@@ -62,6 +62,8 @@ export interface Installer {
   /** The disk to be, as a folder. */
   readonly sysroot: string
   readonly temporary: string
+  /** What the scripts see as /sys. */
+  readonly sys: string
   /** PATH of the scripts. */
   readonly path: string
   readonly signal: AbortSignal
@@ -80,12 +82,12 @@ export async function runKickstart(text: string, installer: Installer): Promise<
   for (const section of sections.filter(({ name }) => name === 'post')) await runScript(section, installer)
 }
 
-async function runScript(section: Section, { sysroot, temporary, path, signal }: Installer): Promise<void> {
+async function runScript(section: Section, { sysroot, temporary, sys, path, signal }: Installer): Promise<void> {
   const stray = strayPath(section.text)
   if (stray !== null) throw new Error(`the lab does not run %${section.name}: it names ${stray}`)
   const child = spawn('/bin/sh', ['-c', section.text], {
     cwd: sysroot,
-    env: { PATH: path, LC_ALL: 'C', SLIPWAY_SYSROOT: sysroot, SLIPWAY_TMP: temporary },
+    env: { PATH: path, LC_ALL: 'C', SLIPWAY_SYSROOT: sysroot, SLIPWAY_TMP: temporary, SLIPWAY_SYS: sys },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     signal,

@@ -76,7 +76,11 @@ export function powerOn(deps: MachineDeps): Machine {
       const { system } = state
       if (system !== null) return await runProgram(system, program, args, signal)
       const sysroot = join(deps.folder, 'disk')
-      return await runInstallerProgram({ sysroot, address: state.address, signal, console }, program, args)
+      return await runInstallerProgram(
+        { spec: deps.spec, sysroot, address: state.address, signal, console },
+        program,
+        args
+      )
     },
     lastLines: () => lines,
     agent: () => state.system?.agent ?? null

@@ -5,6 +5,7 @@ import { getAgain, type Patience } from './http.ts'
 import { enable } from './ignition.ts'
 import { kubeadm } from './kubeadm.ts'
 import { type Answer, complained, said } from './program-server.ts'
+import { kernelOf, type MachineSpec } from './spec.ts'
 import { enableUnit, refreshExtensions, startUnit, stopUnit, type System } from './system.ts'
 
 /** Programs of a running machine. */
@@ -80,6 +81,7 @@ async function sysext(system: System, args: readonly string[]): Promise<Answer> 
 }
 
 export interface InstallerWorld {
+  readonly spec: MachineSpec
   readonly sysroot: string
   readonly address: string
   readonly signal: AbortSignal
@@ -87,10 +89,10 @@ export interface InstallerWorld {
 }
 
 /** Programs that an installer's scripts start. */
-export const installerPrograms = ['curl', 'lsblk', 'wipefs', 'systemctl', 'udevadm', 'restorecon'] as const
+export const installerPrograms = ['curl', 'uname', 'lsblk', 'wipefs', 'systemctl', 'udevadm', 'restorecon'] as const
 
 export async function runInstallerProgram(
-  { sysroot, address, signal, console }: InstallerWorld,
+  { spec, sysroot, address, signal, console }: InstallerWorld,
   program: string,
   args: readonly string[]
 ): Promise<Answer> {
@@ -98,6 +100,8 @@ export async function runInstallerProgram(
   switch (program) {
     case 'curl':
       return await curl(args, address, signal)
+    case 'uname':
+      return said(args[0] === '-r' ? kernelOf(spec) : spec.arch === 'arm64' ? 'aarch64' : 'x86_64')
     case 'lsblk':
       if (args.at(-1) !== '/dev/disk/by-id/virtio-lab')
         return complained(32, `lsblk: ${args.at(-1)}: not a block device`)
@@ -113,7 +117,7 @@ export async function runInstallerProgram(
   }
 }
 
-/** curl [--fail] [--retry N [--retry-all-errors]] [--silent] [--show-error] --output FILE URL. */
+/** curl [--fail] [--retry N [--retry-all-errors]] [--silent] [--show-error] [--data JSON] [--output FILE] URL. */
 async function curl(args: readonly string[], address: string, signal: AbortSignal): Promise<Answer> {
   const valueOf = (option: string): string | undefined => {
     const at = args.indexOf(option)
@@ -126,7 +130,9 @@ async function curl(args: readonly string[], address: string, signal: AbortSigna
     waitMs: attempt => Math.min(RETRY_MS * 2 ** (attempt - 1), RETRY_MS_MAX),
     retries: args.includes('--retry-all-errors') ? 'all' : 'answers'
   }
-  const body = await getAgain(url, { address, userAgent: 'curl/8.12 (simulated)', signal }, patience)
+  const data = valueOf('--data')
+  const post = data === undefined ? {} : { body: data, headers: { 'content-type': 'application/json' } }
+  const body = await getAgain(url, { address, userAgent: 'curl/8.12 (simulated)', signal, ...post }, patience)
   const file = valueOf('--output')
   if (file === undefined) return said(body.toString('utf8'))
   await writeFile(file, body)

@@ -58,6 +58,7 @@ export const material: BootMaterial = {
   agentUrl: 'http://10.0.0.1:8080/agent/x86_64',
   agentSha256: 'ab'.repeat(32),
   agentSize: 100,
+  bootedUrl: 'http://10.0.0.1:8080/b/0123456789abcdef0123456789abcdef/booted',
   serverUrl: 'https://10.0.0.1:8443',
   assetsUrl: 'http://10.0.0.1:8080/assets'
 }
