@@ -9,6 +9,9 @@ import type { Server as TlsServer } from 'node:tls'
 import type { Passed } from './activation.ts'
 import type { Config } from './config.ts'
 import { Fault } from './core/fault.ts'
+import { openGuard, type Refusal } from './data/assets/guard/files.ts'
+import { readManifest } from './data/assets/files.ts'
+import { openDigests } from './data/digest/files.ts'
 import { adminToken, prepareData, removeRunFile, writeRunFile } from './data/files.ts'
 import { readInterface } from './dhcp/socket.ts'
 import { buildBootApp } from './http/boot-app.ts'
@@ -28,7 +31,7 @@ import { openDatabase } from './store/database.ts'
 import { pruneEvents } from './store/events.ts'
 import type { Db } from './store/schema.ts'
 import { createToken, findTokenByHash } from './store/tokens.ts'
-import { createBus, type Recorder } from './timeline.ts'
+import { createBus, recordEvent, type Recorder } from './timeline.ts'
 import { buildPage } from './web/build.ts'
 import { type Refresh, startWire } from './wire.ts'
 
@@ -73,6 +76,7 @@ async function start(
   const interfaces = config.interfaces.map(readInterface)
   const own = interfaces[0]!
   await prepareData(config.data)
+  await readManifest(config.data) // one that is broken stops the start
   const database = await openDatabase(config, { now, failed: error => log.warn('database.connection', { error }) })
   opened.defer(() => database.close())
   const { db } = database
@@ -89,6 +93,8 @@ async function start(
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`
   }
+  const digestOf = openDigests()
+  const guard = openGuard(config.data, { digestOf, refused: refusal => tellRefused(recorder, log, refusal) })
   let refresh: Refresh = async () => undefined
   const deps: HttpDeps = {
     ...recorder,
@@ -96,7 +102,7 @@ async function start(
     authority,
     randomBytes,
     urls,
-    artifacts: openFiles(config.data),
+    artifacts: openFiles(config.data, guard, digestOf),
     cluster,
     documentsChanged: () => refresh(),
     count: metrics.counts,
@@ -126,7 +132,7 @@ async function start(
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
   const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
-  refresh = await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics }, opened)
+  refresh = await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics, guard }, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 
@@ -136,6 +142,17 @@ async function start(
   const { interfaces: names, dhcp } = config
   log.info('server.started', { ...running, dhcp: dhcp.mode, interfaces: names, dialect: database.dialect })
   return { urls: running, adminToken: token, oneTimeCode: () => logins.issueCode('admin') }
+}
+
+/** A file that was changed after its import is somebody's to look at: in the log, and on everybody's timeline. */
+function tellRefused(recorder: Recorder, log: Log, refusal: Refusal): void {
+  if (refusal.kind === 'manifest') return log.error('asset.record-broken', { error: refusal.error })
+  const { path, recorded, found } = refusal
+  log.error('asset.changed', { path, recorded, found })
+  const message = `${path} is not what was imported, and is not served: import it again`
+  recordEvent(recorder, { type: 'asset.changed', level: 'warning', message, detail: { path, recorded, found } }).catch(
+    (error: unknown) => log.error('timeline.failed', { error, type: 'asset.changed' })
+  )
 }
 
 async function listenPage(

@@ -6,6 +6,7 @@ import type { NewEvent } from './contract/event.ts'
 import { parseMac } from './contract/net.ts'
 import type { Lease, Reservation } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
+import type { Guard } from './data/assets/guard/files.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { startDhcp } from './dhcp/server.ts'
@@ -22,6 +23,8 @@ export interface WireDeps {
   readonly recorder: Recorder
   readonly log: Log
   readonly metrics: Metrics
+  /** Boot programs are sent only as they were imported. */
+  readonly guard: Guard
 }
 
 /** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
@@ -91,12 +94,12 @@ async function startTftps(
   config: Config,
   networks: readonly Network[],
   passed: Passed,
-  { recorder, log, metrics, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
+  { recorder, log, metrics, guard, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
   opened: AsyncDisposableStack
 ): Promise<void> {
   const { now } = recorder
   const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const read = openBootPrograms(config.data)
+  const read = openBootPrograms(config.data, guard.bytes)
   const done = (transfer: Transfer): void => {
     metrics.counts.tftp(transfer.outcome)
     const event = eventOf(transfer)

@@ -33,8 +33,13 @@ export async function prepareData(data: string): Promise<void> {
 
 /** Writes the whole file or none of it, 0600, on the disk when it returns. */
 export async function writePrivate(path: string, text: string): Promise<void> {
+  await writeWhole(path, text, 0o600)
+}
+
+/** The same with other rights. */
+export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const partial = `${path}.part`
-  const file = await open(partial, 'w', 0o600)
+  const file = await open(partial, 'w', mode)
   try {
     await file.writeFile(text)
     await file.sync()
@@ -72,8 +77,29 @@ export async function removeRunFile(data: string): Promise<void> {
   await rm(join(data, 'run.json'), { force: true })
 }
 
-/** A boot program by its bare name, kept in memory as long as the file does not change; null when there is none. */
-export function openBootPrograms(data: string): (name: string) => Promise<Buffer | null> {
+/**
+ * A boot program by its bare name, kept in memory as long as the file does not change; null when there is none, or
+ * when `check` throws a Fault about it, which has told the operator why.
+ */
+export function openBootPrograms(
+  data: string,
+  check: (name: string, bytes: Buffer) => Promise<void> = async () => undefined
+): (name: string) => Promise<Buffer | null> {
+  const read = openBootFolder(data)
+  return async name => {
+    const bytes = await read(name)
+    if (bytes === null) return null
+    try {
+      await check(`boot/${name}`, bytes)
+      return bytes
+    } catch (error) {
+      if (error instanceof Fault) return null
+      throw error
+    }
+  }
+}
+
+function openBootFolder(data: string): (name: string) => Promise<Buffer | null> {
   const kept = new Map<string, { stamp: string; bytes: Buffer }>()
   return async name => {
     if (name !== basename(name) || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/.test(name)) return null

@@ -1,11 +1,11 @@
 // The files that machines are given, below the data folder: installers, boot programs, agents, system extensions.
 // Served by name, never listed; nothing outside these folders, whatever a link says.
 
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join, sep } from 'node:path'
-import { pipeline } from 'node:stream/promises'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, relative, sep } from 'node:path'
+import type { Guard } from '../data/assets/guard/files.ts'
+import { assetWord } from '../data/assets/manifest.ts'
+import { type DigestOf, openDigests, statFile } from '../data/digest/files.ts'
 import type { Arch, Artifact, Artifacts } from '../provision/deps.ts'
 
 export interface Served {
@@ -16,72 +16,65 @@ export interface Served {
 export interface Files extends Artifacts {
   /** Where a path below /assets/ is on disk; null when there is no such file, or it may not be seen. */
   readonly locate: (path: string) => Promise<Served | null>
+  /** A boot program as it is on disk, whether it may be served or not. */
   readonly findProgram: (name: string) => Promise<Artifact | null>
 }
 
-/** No dot files but the two of an installer tree, no '..', nothing that a shell or a script would notice. */
-const WORD = /^([A-Za-z0-9_+@][A-Za-z0-9._+@=-]*|\.(treeinfo|discinfo))$/
-
-export function openFiles(data: string): Files {
-  const digests = new Map<string, { stamp: string; digest: Promise<string> }>()
-  const describe = async (path: string): Promise<Artifact | null> => {
-    const found = await statFile(path)
-    if (found === null) return null
-    const stamp = `${found.size} ${found.mtimeMs} ${found.ino}`
-    const known = digests.get(path)
-    const digest = known?.stamp === stamp ? known.digest : sha256Of(path)
-    digests.set(path, { stamp, digest })
-    digest.catch(() => digests.delete(path)) // told to whoever waits for it below; the next one tries again
-    return { path, size: found.size, sha256: await digest }
+/** Without a guard, every file is served as it is. */
+export function openFiles(data: string, guard: Guard | null = null, digestOf: DigestOf = openDigests()): Files {
+  const describe = async (folder: string, name: string): Promise<Artifact | null> => {
+    const path = join(data, folder, name)
+    const found = assetWord.test(name) ? await digestOf(path) : null
+    return found === null ? null : { path, size: found.size, sha256: found.sha256 }
   }
-  const locate = async (path: string) => locateBelow(data, path)
+  const served = async (folder: string, name: string): Promise<Artifact | null> => {
+    const found = await describe(folder, name)
+    if (found !== null) await guard?.file([`${folder}/${name}`], found.path)
+    return found
+  }
+  const locate = async (path: string): Promise<Served | null> => {
+    const found = await locateBelow(data, path)
+    if (found === null) return null
+    await guard?.file(found.names, found.path)
+    return { folder: dirname(found.path), name: basename(found.path) }
+  }
   return {
     locate,
-    hasAsset: async path => (await locate(path)) !== null,
-    findProgram: name => (WORD.test(name) ? describe(join(data, 'boot', name)) : nothing()),
-    findAgent: arch => describe(join(data, 'agents', `slipway-agent-${arch}`)),
-    findExtension: (version: string, arch: Arch) =>
-      /^v[0-9.]+$/.test(version) ? describe(join(data, 'extensions', `kubernetes-${version}-${arch}.raw`)) : nothing()
+    hasAsset: async path => (await locateBelow(data, path)) !== null,
+    findProgram: name => describe('boot', name),
+    findAgent: arch => served('agents', `slipway-agent-${arch}`),
+    findExtension: async (version: string, arch: Arch) =>
+      /^v[0-9.]+$/.test(version) ? served('extensions', `kubernetes-${version}-${arch}.raw`) : null
   }
+}
+
+interface Located {
+  readonly path: string
+  /** Below the data folder: as it was asked for, and as it is without links. */
+  readonly names: readonly string[]
 }
 
 /** /assets/boot/… and /assets/extensions/… are folders of their own; the rest is the operator's. */
-async function locateBelow(data: string, path: string): Promise<Served | null> {
+async function locateBelow(data: string, path: string): Promise<Located | null> {
   const words = path.split('/')
-  if (!words.every(word => WORD.test(word))) return null
+  if (!words.every(word => assetWord.test(word))) return null
   const own = words[0] === 'boot' || words[0] === 'extensions'
-  const root = await resolve(own ? join(data, words[0]!) : join(data, 'assets'))
+  const folder = own ? words[0]! : 'assets'
+  const root = await resolve(join(data, folder))
   const file = root === null ? null : await resolve(join(root, ...(own ? words.slice(1) : words)))
   if (root === null || file === null || !file.startsWith(root + sep)) return null
-  return (await statFile(file)) === null ? null : { folder: dirname(file), name: basename(file) }
-}
-
-async function nothing(): Promise<null> {
-  return null
-}
-
-async function statFile(path: string) {
-  const found = await absent(stat(path))
-  return found?.isFile() === true ? found : null
-}
-
-async function resolve(path: string): Promise<string | null> {
-  return absent(realpath(path))
+  if ((await statFile(file)) === null) return null
+  const names = new Set([own ? path : `assets/${path}`, join(folder, relative(root, file))])
+  return { path: file, names: [...names] }
 }
 
 /** What is not there is an answer; what cannot be read is a failure. */
-async function absent<T>(work: Promise<T>): Promise<T | null> {
+async function resolve(path: string): Promise<string | null> {
   try {
-    return await work
+    return await realpath(path)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENAMETOOLONG') return null
     throw error
   }
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
-  return hash.digest('hex')
 }
