@@ -6,9 +6,14 @@
 // (somebody else uses it) until it has rested. Every question costs the same however many leases there are.
 //
 // A reserved address is one machine's, in the pool or outside: it is offered that or nothing, and nobody else ever is.
+//
+// While strangers press on the pool (pressure.ts) they get no address that a known machine had last, and leave one for
+// each known machine that was never seen. A known machine may also take what a stranger was offered and has not taken.
 
-import { type Expiry, pop, push } from './expiry.ts'
 import { toAddress, toNumber } from './ipv4.ts'
+import { expire, type Held, inPool, isOpen, type LeaseIndex, pileUp, put, takeBack } from './lease-index.ts'
+import { createPiles } from './piles.ts'
+import { createPressure, isPressed, meet } from './pressure.ts'
 
 /** A DHCP lease as the core decides on it and the store keeps it. */
 export interface Lease {
@@ -32,24 +37,6 @@ export interface Reservation {
   readonly address: string
 }
 
-interface Held {
-  /** Null when it rests after a DECLINE, or when its machine has moved to another address. */
-  readonly mac: string | null
-  readonly until: number
-}
-
-/** Opaque: made by createIndex, changed by hold, record and reserve only. */
-export interface LeaseIndex {
-  readonly first: number
-  readonly last: number
-  readonly excluded: ReadonlySet<number>
-  readonly byMac: Map<string, number>
-  readonly byAddress: Map<number, Held>
-  readonly expiries: { heap: Expiry[] }
-  readonly fresh: { next: number }
-  readonly reserved: { byMac: ReadonlyMap<string, number>; addresses: ReadonlySet<number> }
-}
-
 /** The index of one pool. `excluded` are addresses in it that belong to somebody (the server, the gateway). */
 export function createIndex(
   pool: Pool,
@@ -66,6 +53,9 @@ export function createIndex(
     byAddress: new Map(),
     expiries: { heap: [] },
     fresh: { next: first },
+    piles: createPiles(),
+    pressure: createPressure(),
+    counts: { open: 0, unseen: 0 },
     reserved: { byMac: new Map(), addresses: new Set() }
   }
   reserve(index, reservations)
@@ -85,11 +75,17 @@ export function reserve(index: LeaseIndex, reservations: readonly Reservation[])
   index.reserved.addresses = addresses
   // What was passed over because it was reserved is to be given out again.
   for (const address of former) {
-    if (addresses.has(address) || !inPool(index, address)) continue
-    const until = index.byAddress.get(address)?.until
-    if (until !== undefined) push(index.expiries.heap, { at: until, address })
-    else if (address < index.fresh.next) put(index, address, { mac: null, until: 0 })
+    if (addresses.has(address) || !inPool(index, address) || index.byAddress.has(address)) continue
+    if (address < index.fresh.next) index.byAddress.set(address, { mac: null, until: 0 })
   }
+  pileUp(index)
+}
+
+/** Replaces the known machines. `unseen`: how many of them no pool has ever seen. */
+export function know(index: LeaseIndex, macs: ReadonlySet<string>, unseen: number): void {
+  index.piles.known = macs
+  index.counts.unseen = unseen
+  pileUp(index)
 }
 
 /** The address that is kept for this machine; null when none is. */
@@ -111,8 +107,41 @@ export function findAddress(index: LeaseIndex, mac: string, requested: string | 
   const own = index.byMac.get(mac)
   if (own !== undefined && isOpen(index, own)) return toAddress(own)
   if (requested !== null && mayHold(index, mac, requested, now)) return requested
-  const address = findFresh(index) ?? findExpired(index, now)
+  if (isKeptBack(index, mac, null, now)) return null
+  const address = findFresh(index) ?? findExpired(index, mac, now)
   return address === null ? null : toAddress(address)
+}
+
+/** Notes that a machine asks for an address: strangers without one are counted (pressure.ts). */
+export function meetAsker({ piles, byMac, pressure }: LeaseIndex, mac: string, now: Date): void {
+  if (!piles.known.has(mac) && !byMac.has(mac)) meet(pressure, mac, now)
+}
+
+/** Whether the machine is one of many strangers: what it gets, it gets for a short time. */
+export function isPressing(index: LeaseIndex, mac: string, now: Date): boolean {
+  return !index.piles.known.has(mac) && isCrowded(index, now)
+}
+
+/** Whether these are more strangers than this pool can serve beside the machines that are known. */
+export function isCrowded(index: LeaseIndex, now: Date): boolean {
+  expire(index, now)
+  return isPressed(index.pressure, index.piles.held.stranger, index.counts.open, now)
+}
+
+/**
+ * Whether a machine may not have this address (null: any new one), so that known machines find theirs: no stranger gets
+ * what a known machine had last by naming it; and while strangers press, as many are left as there are known machines
+ * that were never seen, up to a quarter of the pool.
+ */
+export function isKeptBack(index: LeaseIndex, mac: string, address: string | null, now: Date): boolean {
+  const { piles, counts, byMac } = index
+  if (piles.known.has(mac)) return false
+  const crowded = isCrowded(index, now)
+  if (address !== null && piles.free.known.has(toNumber(address))) return true
+  if (byMac.has(mac) || !crowded) return false
+  const left = counts.open - piles.held.known - piles.held.stranger - piles.free.known.size
+  const kept = Math.min(counts.unseen, Math.floor(counts.open / 4))
+  return left <= kept && kept + piles.free.known.size > 0
 }
 
 /** The address that this machine has, or last had; null when it is unknown or that address went to another. */
@@ -124,42 +153,36 @@ export function addressOf(index: LeaseIndex, mac: string): string | null {
 /** Whether this machine may have this address now: it is kept for it, or in the pool, and nobody else has it. */
 export function mayHold(index: LeaseIndex, mac: string, address: string, now: Date): boolean {
   const kept = reservedFor(index, mac)
-  const allowed = kept === null ? isOpen(index, toNumber(address)) : kept === address
-  return allowed && holderBeside(index, mac, address, now) === null
+  if (kept !== null) return kept === address && holderBeside(index, mac, address, now) === null
+  const number = toNumber(address)
+  if (!isOpen(index, number) || holderBeside(index, mac, address, now) !== null) return false
+  return index.byMac.get(mac) === number || !isKeptBack(index, mac, address, now)
 }
 
 /** Keeps an address for the machine it was offered to. An offer never shortens a lease. */
 export function hold(index: LeaseIndex, mac: string, address: string, until: Date): void {
   const held = index.byAddress.get(toNumber(address))
-  const current = held?.mac === mac ? held.until : 0
-  take(index, mac, toNumber(address), Math.max(current, until.getTime()))
+  const longer = held?.mac === mac && held.until > until.getTime()
+  take(index, toNumber(address), longer ? { ...held, mac } : { mac, until: until.getTime(), offered: true })
 }
 
 /** Takes up a lease that was granted, renewed, released (it expires now) or declined. */
 export function record(index: LeaseIndex, lease: Lease): void {
   const address = toNumber(lease.address)
-  if (lease.state === 'bound') return take(index, lease.mac, address, lease.expiresAt.getTime())
+  const until = lease.expiresAt.getTime()
+  if (lease.state === 'bound') return take(index, address, { mac: lease.mac, until })
   if (index.byMac.get(lease.mac) === address) index.byMac.delete(lease.mac)
-  put(index, address, { mac: null, until: lease.expiresAt.getTime() })
+  put(index, address, { mac: null, until })
 }
 
-function take(index: LeaseIndex, mac: string, address: number, until: number): void {
-  const former = index.byMac.get(mac)
+function take(index: LeaseIndex, address: number, held: Held & { readonly mac: string }): void {
+  const { byMac, byAddress } = index
+  const former = byMac.get(held.mac)
   if (former !== undefined && former !== address) put(index, former, { mac: null, until: 0 })
-  const holder = index.byAddress.get(address)?.mac ?? null
-  if (holder !== null && holder !== mac) index.byMac.delete(holder)
-  index.byMac.set(mac, address)
-  put(index, address, { mac, until })
-}
-
-function put(index: LeaseIndex, address: number, held: Held): void {
-  index.byAddress.set(address, held)
-  push(index.expiries.heap, { at: held.until, address })
-  // Renewals leave stale entries behind: made anew when they are the most, which is paid for by those renewals.
-  if (index.expiries.heap.length > index.byAddress.size * 2 + 64) {
-    const live = Array.from(index.byAddress, ([live, { until }]) => ({ at: until, address: live }))
-    index.expiries.heap = live.sort((a, b) => a.at - b.at)
-  }
+  const holder = byAddress.get(address)?.mac ?? null
+  if (holder !== null && holder !== held.mac) byMac.delete(holder)
+  byMac.set(held.mac, address)
+  put(index, address, held)
 }
 
 function findFresh(index: LeaseIndex): number | null {
@@ -168,22 +191,20 @@ function findFresh(index: LeaseIndex): number | null {
   return fresh.next <= last ? fresh.next : null
 }
 
-function findExpired(index: LeaseIndex, now: Date): number | null {
-  const { heap } = index.expiries
-  for (;;) {
-    const [soonest] = heap
-    if (soonest === undefined) return null
-    const current = index.byAddress.get(soonest.address)?.until === soonest.at
-    if (!current || !isOpen(index, soonest.address)) pop(heap)
-    else return soonest.at <= now.getTime() ? soonest.address : null
+/** The one that has been free the longest; for a known machine also what a stranger is offered but has not taken. */
+function findExpired(index: LeaseIndex, mac: string, now: Date): number | null {
+  const crowded = isCrowded(index, now)
+  const { free, known } = index.piles
+  for (const pile of crowded && !known.has(mac) ? [free.stranger] : [free.stranger, free.known]) {
+    for (const address of pile) {
+      const { until, mac: last } = index.byAddress.get(address)!
+      if (until <= now.getTime()) return address
+      // The clock was put back: it is held still.
+      takeBack(index, address, { mac: last, until })
+    }
   }
-}
-
-/** Whether it is for any machine that asks. */
-function isOpen(index: LeaseIndex, address: number): boolean {
-  return inPool(index, address) && !index.reserved.addresses.has(address)
-}
-
-function inPool({ first, last, excluded }: LeaseIndex, address: number): boolean {
-  return address >= first && address <= last && !excluded.has(address)
+  const [soonest] = index.expiries.heap
+  const next = soonest === undefined ? undefined : index.byAddress.get(soonest.address)
+  const taken = known.has(mac) && next?.offered === true && next.until === soonest!.at
+  return taken && isOpen(index, soonest!.address) && !known.has(next.mac ?? '') ? soonest!.address : null
 }

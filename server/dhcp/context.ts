@@ -1,7 +1,8 @@
 // What the engine is told beside the packet: who we are on that network, and what there is to lease.
 
-import { createIndex, type Lease, type LeaseIndex, type Pool, type Reservation, reserve } from '../core/allocation.ts'
+import { createIndex, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
+import type { LeaseIndex } from '../core/lease-index.ts'
 import { NO_ADDRESS } from './packet.ts'
 
 export interface SubnetConfig {
@@ -27,7 +28,12 @@ export interface Interface {
 export interface Subnet extends SubnetConfig {
   readonly network: Network
   readonly index: LeaseIndex
+  /** How long an address is held for the machine that it was offered to. */
+  readonly offerMs: number
 }
+
+/** Long enough for firmware that waits four seconds for other offers. */
+const OFFER_MS = 60_000
 
 export interface Context {
   readonly mode: 'authoritative' | 'proxy'
@@ -54,7 +60,8 @@ export function openSubnets(
     const network = toNetwork(config.subnet)
     const taken = [...servers, toAddress(network.network), broadcastOf(network)]
     if (config.gateway !== null) taken.push(config.gateway)
-    return { ...config, network, index: createIndex(config.pool, taken, leases, inside(network, reservations, taken)) }
+    const index = createIndex(config.pool, taken, leases, inside(network, reservations, taken))
+    return { ...config, network, index, offerMs: OFFER_MS }
   })
 }
 

@@ -6,7 +6,16 @@
 //                  DECLINE ─► the address rests · RELEASE ─► the lease ends, its address stays the machine's choice
 //   proxy          DISCOVER on 67 ─► OFFER · REQUEST or INFORM on 4011 ─► ACK · other servers' business ─► silence
 
-import { addressOf, findAddress, holderBeside, type Lease, mayHold, reservedFor } from '../core/allocation.ts'
+import {
+  addressOf,
+  findAddress,
+  holderBeside,
+  isKeptBack,
+  isPressing,
+  type Lease,
+  mayHold,
+  reservedFor
+} from '../core/allocation.ts'
 import { contains } from '../core/ipv4.ts'
 import type { Context, Subnet } from './context.ts'
 import { type Firmware, findFirmware } from './firmware.ts'
@@ -25,6 +34,10 @@ export type Decision = Reply | Silence
 
 /** An address rests this long after a DECLINE: a stranger uses it, or a broken client lies. */
 const REST_MS = 10 * 60_000
+/** Time for a loader to fetch a kernel before it renews; what a flood has taken is free again as soon. */
+const STRANGER_LEASE_SECONDS = 300
+/** Firmware waits four seconds for other offers (seen), then asks. */
+const STRANGER_OFFER_MS = 10_000
 
 export function decide(request: Packet, context: Context): Decision {
   if (request.op !== 'request') return silence('it is a reply of another server')
@@ -33,8 +46,8 @@ export function decide(request: Packet, context: Context): Decision {
   if (type === 'offer' || type === 'ack' || type === 'nak') return silence(`a client does not send ${type}`)
   const firmware = findFirmware(request.options)
   if (context.mode === 'proxy' || context.door === 'proxy') return decideProxy(request, type, firmware, context)
-  const { subnet } = context
-  if (subnet === null) return silence(`no subnet is configured for ${placeOf(request, context)}`, true)
+  if (context.subnet === null) return silence(`no subnet is configured for ${placeOf(request, context)}`, true)
+  const subnet = termsFor(request.mac, context.subnet, context.now)
   switch (type) {
     case 'discover':
       return discover(request, firmware, subnet, context)
@@ -70,6 +83,16 @@ function decideProxy(
     : silence(`the boot service is not sent ${type}`)
 }
 
+/** One of many strangers keeps what it gets for a short time, until it is known or there are fewer. */
+function termsFor(mac: string, subnet: Subnet, now: Date): Subnet {
+  if (!isPressing(subnet.index, mac, now)) return subnet
+  return {
+    ...subnet,
+    leaseSeconds: Math.min(subnet.leaseSeconds, STRANGER_LEASE_SECONDS),
+    offerMs: Math.min(subnet.offerMs, STRANGER_OFFER_MS)
+  }
+}
+
 function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, context: Context): Decision {
   const wish = request.options.requestedAddress ?? null
   const address = findAddress(subnet.index, request.mac, wish, context.now)
@@ -81,6 +104,9 @@ function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, co
 function whyNone(mac: string, { index, pool }: Subnet, now: Date): string {
   const kept = reservedFor(index, mac)
   const holder = kept === null ? null : holderBeside(index, mac, kept, now)
+  if (kept === null && isKeptBack(index, mac, null, now)) {
+    return `what is left of the pool ${pool.first}-${pool.last} is kept for known machines`
+  }
   if (holder === null) return `the pool ${pool.first}-${pool.last} is exhausted`
   const until = new Date(holder.until).toISOString()
   return holder.mac === null

@@ -27,9 +27,6 @@ export type Destination =
   | { readonly kind: 'broadcast' }
   | { readonly kind: 'unicast'; readonly address: string; readonly port: number }
 
-/** Long enough for firmware that waits four seconds for other offers, and short enough for a flood to pass. */
-const OFFER_MS = 60_000
-
 export function offer(
   request: Packet,
   firmware: Firmware | null,
@@ -37,7 +34,7 @@ export function offer(
   context: Context,
   address: string
 ): Reply {
-  const until = new Date(context.now.getTime() + OFFER_MS)
+  const until = new Date(context.now.getTime() + subnet.offerMs)
   const reply = leasing(request, 'offer', firmware, subnet, context, address)
   return { ...reply, hold: { address, until } }
 }

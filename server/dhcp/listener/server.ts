@@ -4,14 +4,14 @@
 
 import type { RemoteInfo } from 'node:dgram'
 import type { NewEvent } from '../../contract/event.ts'
-import { hold, record } from '../../core/allocation.ts'
+import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
 import { startAdvertiser } from '../advertise/server.ts'
 import { MalformedPacket } from '../codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
 import { decide, type Decision } from '../engine.ts'
 import { findFirmware } from '../firmware.ts'
-import { decodePacket, encodePacket, messageName, NO_ADDRESS, type Packet } from '../packet.ts'
+import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
 import type { Reply } from '../reply.ts'
 import type { DhcpDeps, DhcpOptions } from '../server.ts'
 import {
@@ -77,6 +77,7 @@ export async function startListener(
     if (from === 'elsewhere' && !isDistant(request, own)) return deps.count('any', 'elsewhere')
     const subnet = findSubnet(subnets, own, request.relay)
     const context: Context = { mode, door, server: own.address, peer, subnet, ports, bootUrl, now: deps.now() }
+    if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
     const decision = decide(request, context)
     takeUp(request, decision, context)
     if (findFirmware(request.options)?.kind.endsWith('ipxe') === true) advertiser.wake()
@@ -146,6 +147,10 @@ function tryDecode(bytes: Buffer): Packet | null {
 
 function resultOf(decision: Decision): string {
   return decision.kind === 'reply' ? decision.type : 'ignored'
+}
+
+function asksForAddress({ op, options: { messageType: type } }: Packet): boolean {
+  return op === 'request' && (type === messageType.discover || type === messageType.request)
 }
 
 function takeUp(request: Packet, decision: Decision, { subnet }: Context): void {

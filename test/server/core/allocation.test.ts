@@ -6,8 +6,12 @@ import {
   createIndex,
   findAddress,
   hold,
+  isKeptBack,
+  isPressing,
+  know,
   type Lease,
   mayHold,
+  meetAsker,
   record,
   reserve
 } from '../../../server/core/allocation.ts'
@@ -137,6 +141,69 @@ t.test('an offer never shortens a lease, and a machine that moves leaves its add
   hold(index, 'a', '10.0.0.2', after(60))
   t.equal(addressOf(index, 'a'), '10.0.0.2')
   t.equal(mayHold(index, 'b', '10.0.0.1', start), true)
+})
+
+const twenty = { first: '10.0.0.1', last: '10.0.0.20' }
+
+t.test('a flood of strangers leaves known machines their addresses', async t => {
+  const index = createIndex(twenty, [], [lease('10.0.0.1', 'known', 10), lease('10.0.0.2', 'gone', 10)])
+  know(index, new Set(['known', 'unseen 1', 'unseen 2']), 2)
+  t.equal(isPressing(index, 'x0', after(60)), false)
+  const given = Array.from({ length: 1000 }, (_, i) => {
+    meetAsker(index, `x${i}`, after(60))
+    const address = findAddress(index, `x${i}`, i % 2 === 0 ? null : '10.0.0.1', after(60))
+    if (address !== null) hold(index, `x${i}`, address, after(70))
+    return address
+  })
+  t.equal(isPressing(index, 'x0', after(60)), true)
+  t.equal(isPressing(index, 'known', after(60)), false)
+  t.equal(given.filter(address => address !== null).length, 17, 'all but those of three known machines')
+  t.notOk(given.includes('10.0.0.1'), 'though its lease is over')
+  t.equal(mayHold(index, 'x1', '10.0.0.1', after(60)), false)
+  t.equal(mayHold(index, 'x999', '10.0.0.19', after(60)), false, 'nor by asking without an offer')
+  t.equal(mayHold(index, 'x0', '10.0.0.1', after(60)), false, 'nor in exchange for the one it has')
+  t.equal(isKeptBack(index, 'x999', null, after(60)), true)
+  for (const mac of ['known', 'unseen 1', 'unseen 2']) {
+    const address = findAddress(index, mac, null, after(60))
+    t.ok(address, mac)
+    record(index, lease(address!, mac, 600))
+  }
+  t.equal(index.byMac.size, 20)
+  t.equal(index.byAddress.size, 20)
+})
+
+t.test('what a stranger was offered and has not taken goes to a known machine; what it has taken does not', async t => {
+  const index = createIndex(pool, [], [lease('10.0.0.1', 'x1', 600), lease('10.0.0.2', 'x2', 600)])
+  know(index, new Set(['known']), 0)
+  t.equal(findAddress(index, 'x3', null, start), '10.0.0.3')
+  hold(index, 'x3', '10.0.0.3', after(60))
+  t.equal(findAddress(index, 'x4', null, start), null)
+  t.equal(findAddress(index, 'known', null, start), '10.0.0.3')
+  record(index, lease('10.0.0.3', 'x3', 600))
+  t.equal(findAddress(index, 'known', null, start), null, 'a lease that lives is never given again')
+  hold(index, 'x3', '10.0.0.3', after(60))
+  t.equal(findAddress(index, 'known', null, start), null, 'nor one whose machine looks around again')
+})
+
+t.test('while there are few strangers, an address that is free is anybody’s', async t => {
+  const leases = Array.from({ length: 20 }, (_, i) => lease(`10.0.0.${i + 1}`, `known ${i}`, i < 10 ? 10 : 600))
+  const index = createIndex(twenty, [], leases)
+  know(index, new Set(leases.map(({ mac }) => mac)), 0)
+  meetAsker(index, 'new', after(60))
+  t.equal(findAddress(index, 'new', null, after(60)), '10.0.0.1')
+  record(index, lease('10.0.0.1', 'new', 600))
+  t.equal(findAddress(index, 'known 0', null, after(60)), '10.0.0.2')
+})
+
+t.test('a clock that is put back frees nothing', async t => {
+  const index = createIndex(
+    pool,
+    [],
+    [lease('10.0.0.1', 'b', 60), lease('10.0.0.2', 'c', 60), lease('10.0.0.3', 'd', 60)]
+  )
+  t.equal(findAddress(index, 'a', null, after(61)), '10.0.0.1')
+  t.equal(findAddress(index, 'a', null, after(1)), null)
+  t.equal(findAddress(index, 'a', null, after(61)), '10.0.0.1')
 })
 
 t.test('addresses as numbers', async t => {
