@@ -3,7 +3,7 @@
 import { createIndex, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
-import { NO_ADDRESS } from './packet.ts'
+import type { Origin } from './relay.ts'
 
 export interface SubnetConfig {
   /** 10.0.0.0/24 */
@@ -81,11 +81,20 @@ function inside(network: Network, reservations: readonly Reservation[], taken: r
 }
 
 /**
- * The subnet of a relayed packet is the relay's (RFC 2131 §4.3.1); of any other that of our interface: the one that
- * holds our address, else one inside the interface's network, as the pools of the loopback are.
+ * The subnet of a relayed packet is the one that the relay selects (RFC 3527), else the relay's own (RFC 2131 §4.3.1).
+ * `routed` is the address of a client that spoke to us by way of a router, since it renews; null for all others. Theirs
+ * is that of our interface: the one that holds our address, else one inside the interface's network, as the pools of
+ * the loopback are. A client cannot choose: option 118 (RFC 3011) is not read.
  */
-export function findSubnet(subnets: readonly Subnet[], own: Interface, relay: string): Subnet | null {
-  if (relay !== NO_ADDRESS) return subnets.find(({ network }) => contains(network, relay)) ?? null
+export function findSubnet(
+  subnets: readonly Subnet[],
+  own: Interface,
+  { relay, link }: Pick<Origin, 'relay' | 'link'>,
+  routed: string | null = null
+): Subnet | null {
+  const place = relay === null ? routed : (link ?? relay)
+  const distant = place === null ? null : (subnets.find(({ network }) => contains(network, place)) ?? null)
+  if (relay !== null || distant !== null) return distant
   const around = networkOf(own.address, own.netmask)
   return (
     subnets.find(({ network }) => contains(network, own.address)) ??

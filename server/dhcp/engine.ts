@@ -17,9 +17,11 @@ import {
   reservedFor
 } from '../core/allocation.ts'
 import { contains } from '../core/ipv4.ts'
+import type { Alarm } from './alarms.ts'
 import type { Context, Subnet } from './context.ts'
 import { type Firmware, findFirmware } from './firmware.ts'
 import { NO_ADDRESS, messageName, type Packet } from './packet.ts'
+import { originOf } from './relay.ts'
 import { ack, nak, offer, proxyReply, type Reply } from './reply.ts'
 
 export interface Silence {
@@ -28,6 +30,8 @@ export interface Silence {
   /** Whether somebody should look: it goes to the timeline of a boot client. */
   readonly warn: boolean
   readonly lease: Lease | null
+  /** What the operator should hear of, apart from this machine. */
+  readonly alarm: Alarm | null
 }
 
 export type Decision = Reply | Silence
@@ -46,7 +50,10 @@ export function decide(request: Packet, context: Context): Decision {
   if (type === 'offer' || type === 'ack' || type === 'nak') return silence(`a client does not send ${type}`)
   const firmware = findFirmware(request.options)
   if (context.mode === 'proxy' || context.door === 'proxy') return decideProxy(request, type, firmware, context)
-  if (context.subnet === null) return silence(`no subnet is configured for ${placeOf(request, context)}`, true)
+  if (context.subnet === null) {
+    const place = placeOf(request, context)
+    return { ...silence(`no subnet is configured for ${place}`, true), alarm: { kind: 'no-subnet', about: place } }
+  }
   const subnet = termsFor(request.mac, context.subnet, context.now)
   switch (type) {
     case 'discover':
@@ -72,9 +79,6 @@ function decideProxy(
   context: Context
 ): Decision {
   if (firmware === null) return silence('it is no boot client')
-  if (request.relay !== NO_ADDRESS && request.relay !== context.peer.address) {
-    return silence(`it says it came by relay ${request.relay}, but ${context.peer.address} sent it`)
-  }
   if (context.door === 'server') {
     return type === 'discover' ? proxyReply(request, 'offer', firmware, context) : silence('another server leases')
   }
@@ -97,21 +101,26 @@ function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, co
   const wish = request.options.requestedAddress ?? null
   const address = findAddress(subnet.index, request.mac, wish, context.now)
   return address === null
-    ? silence(whyNone(request.mac, subnet, context.now), true)
+    ? unserved(request.mac, subnet, context.now)
     : offer(request, firmware, subnet, context, address)
 }
 
-function whyNone(mac: string, { index, pool }: Subnet, now: Date): string {
+function unserved(mac: string, { index, pool, subnet }: Subnet, now: Date): Silence {
   const kept = reservedFor(index, mac)
   const holder = kept === null ? null : holderBeside(index, mac, kept, now)
-  if (kept === null && isKeptBack(index, mac, null, now)) {
-    return `what is left of the pool ${pool.first}-${pool.last} is kept for known machines`
+  if (holder === null) {
+    const reason = isKeptBack(index, mac, null, now)
+      ? `what is left of the pool ${pool.first}-${pool.last} is kept for known machines`
+      : `the pool ${pool.first}-${pool.last} is exhausted`
+    return { ...silence(reason, true), alarm: { kind: 'exhausted', about: subnet } }
   }
-  if (holder === null) return `the pool ${pool.first}-${pool.last} is exhausted`
   const until = new Date(holder.until).toISOString()
-  return holder.mac === null
-    ? `${kept}, which is kept for it, was declined and rests until ${until}`
-    : `${kept}, which is kept for it, is leased to ${holder.mac} until ${until}`
+  return silence(
+    holder.mac === null
+      ? `${kept}, which is kept for it, was declined and rests until ${until}`
+      : `${kept}, which is kept for it, is leased to ${holder.mac} until ${until}`,
+    true
+  )
 }
 
 /** REQUEST in the four states of RFC 2131 §4.3.2. */
@@ -125,7 +134,7 @@ function requested(request: Packet, firmware: Firmware | null, subnet: Subnet, c
       : nak(request, context, `${address} is not yours to use`)
 
   if (serverId !== undefined) {
-    if (serverId !== context.server) return silence(`another DHCP server (${serverId}) was chosen`, true)
+    if (!isOurs(serverId, request, context)) return silence(`another DHCP server (${serverId}) was chosen`, true)
     // Some clients fill ciaddr when they should not: the requested address is what was offered.
     if (requestedAddress === undefined) return nak(request, context, 'the request names no address')
     return grant(requestedAddress) // selecting
@@ -141,9 +150,10 @@ function requested(request: Packet, firmware: Firmware | null, subnet: Subnet, c
   return own === null ? silence('no lease of this machine is known') : grant(requestedAddress)
 }
 
-function declined(request: Packet, subnet: Subnet, { server, now }: Context): Silence {
+function declined(request: Packet, subnet: Subnet, context: Context): Silence {
   const { serverId, requestedAddress: address } = request.options
-  if (serverId !== undefined && serverId !== server) return silence('it is said to another server')
+  const { now } = context
+  if (serverId !== undefined && !isOurs(serverId, request, context)) return silence('it is said to another server')
   if (address === undefined || addressOf(subnet.index, request.mac) !== address) {
     return silence('it declines an address that it does not have')
   }
@@ -155,14 +165,14 @@ function declined(request: Packet, subnet: Subnet, { server, now }: Context): Si
     expiresAt: new Date(now.getTime() + REST_MS),
     state: 'declined'
   }
-  return { kind: 'silence', reason: `${address} is declined: somebody else uses it`, warn: true, lease }
+  return { ...silence(`${address} is declined: somebody else uses it`, true), lease }
 }
 
 function released(request: Packet, subnet: Subnet, { now }: Context): Silence {
   const address = request.clientAddress
   if (addressOf(subnet.index, request.mac) !== address) return silence('it releases an address that it does not have')
   const lease = bind(request, address, subnet, now)
-  return { kind: 'silence', reason: `${address} is released`, warn: false, lease: { ...lease, expiresAt: now } }
+  return { ...silence(`${address} is released`), lease: { ...lease, expiresAt: now } }
 }
 
 function bind(request: Packet, address: string, { leaseSeconds }: Subnet, now: Date): Lease {
@@ -177,10 +187,17 @@ function usable({ network }: Subnet, address: string): boolean {
   return address !== NO_ADDRESS && contains(network, address)
 }
 
-function placeOf({ relay }: Packet, { server }: Context): string {
-  return relay === NO_ADDRESS ? `the network of ${server}` : `relay ${relay}`
+/** By our own address, or by the one that the relay lends us. */
+function isOurs(serverId: string, request: Packet, context: Context): boolean {
+  return serverId === context.server || serverId === originOf(request).serverId
+}
+
+function placeOf(request: Packet, { server }: Context): string {
+  const { relay, link } = originOf(request)
+  if (relay === null) return `the network of ${server}`
+  return link === null ? `relay ${relay}` : `link ${link} of relay ${relay}`
 }
 
 function silence(reason: string, warn = false): Silence {
-  return { kind: 'silence', reason, warn, lease: null }
+  return { kind: 'silence', reason, warn, lease: null, alarm: null }
 }

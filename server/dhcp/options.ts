@@ -36,6 +36,7 @@ const table = {
   clientArch: option(93, listOf(u16, 2)),
   clientInterface: option(94, raw),
   clientUuid: option(97, raw),
+  tftpServers: option(150, listOf(ip, 4)),
   ipxe: option(175, raw),
   relayAgent: option(82, raw)
 }

@@ -8,6 +8,7 @@ import { type BootFile, bootFileFor, type Firmware } from './firmware.ts'
 import { encodeNested, noPxeDhcp, readNested } from './nested.ts'
 import type { OptionName, Options } from './options.ts'
 import { encodePacket, messageType, NO_ADDRESS, type Packet } from './packet.ts'
+import { originOf } from './relay.ts'
 
 export interface Reply {
   readonly kind: 'reply'
@@ -57,7 +58,12 @@ export function nak(request: Packet, context: Context, reason: string): Reply {
     clientAddress: NO_ADDRESS,
     // The client's address is wrong, so the relay must broadcast (RFC 2131 §4.3.2).
     broadcast: request.broadcast || relayed,
-    options: { messageType: messageType.nak, serverId: context.server, message: reason, ...echoed(request) }
+    options: {
+      messageType: messageType.nak,
+      serverId: serverIdOf(request, context),
+      message: reason,
+      ...echoed(request)
+    }
   }
   const to = relayed ? toRelay(request, context) : broadcast
   return { kind: 'reply', type: 'nak', packet, to, lease: null, hold: null, boot: null, reason }
@@ -80,7 +86,7 @@ export function proxyReply(request: Packet, type: 'offer' | 'ack', firmware: Fir
     ...bootFields(boot, context),
     options: {
       messageType: messageType[type],
-      serverId: context.server,
+      serverId: serverIdOf(request, context),
       ...(firmware.kind === 'http' ? {} : { vendorSpecific: encodeNested(control) }),
       ...bootOptions(boot, context),
       vendorClass: firmware.kind === 'http' ? 'HTTPClient' : 'PXEClient',
@@ -107,10 +113,11 @@ function leasing(
     ...bootFields(boot, context),
     options: {
       messageType: messageType[type],
-      serverId: context.server,
+      serverId: serverIdOf(request, context),
       ...(address === null ? {} : times(subnet.leaseSeconds)),
       ...networkOptions(subnet),
       ...bootOptions(boot, context),
+      ...tftpServers(request, boot, context),
       // HTTP boot takes no answer without it; PXE must not get its own class without option 43 (see proxyReply).
       ...(firmware?.kind === 'http' ? { vendorClass: 'HTTPClient' } : {}),
       ...(firmware?.kind === 'ipxe' || firmware?.kind === 'old-ipxe' ? { ipxe: noPxeDhcp } : {}),
@@ -136,6 +143,11 @@ function networkOptions({ network, gateway, dns, domain }: Subnet): Options {
   }
 }
 
+/** Our address, or the one that the relay lends us, so that renewals go through it as well (RFC 5107 §4). */
+function serverIdOf(request: Packet, { server }: Context): string {
+  return originOf(request).serverId ?? server
+}
+
 /** In the header as well as in option 67: shim takes the folder of its second stage from the header alone (seen). */
 function bootFields(boot: BootFile | null, { server }: Context): Pick<Packet, 'nextServer' | 'bootFile'> {
   return boot === null || boot.by === 'none'
@@ -146,6 +158,11 @@ function bootFields(boot: BootFile | null, { server }: Context): Pick<Packet, 'n
 function bootOptions(boot: BootFile | null, { server }: Context): Options {
   if (boot === null || boot.by === 'none') return {}
   return { ...(boot.by === 'tftp' ? { tftpServerName: server } : {}), bootFileName: boot.file }
+}
+
+/** Option 150 goes to those that ask for it alone: RFC 5859 §3, phones and some switches that boot like machines. */
+function tftpServers({ options }: Packet, boot: BootFile | null, { server }: Context): Options {
+  return boot?.by === 'tftp' && options.parameterList?.includes(150) === true ? { tftpServers: [server] } : {}
 }
 
 /** What a client or a relay wants to see again: RFC 6842 (61), PXE 2.1 (97), RFC 3046 §2.2 (82). */
@@ -175,6 +192,8 @@ const broadcast: Destination = { kind: 'broadcast' }
 
 /**
  * RFC 2131 §4.1. A client that does not use its address yet gets a broadcast: all take it, whatever their flag (seen).
+ * To send unicast to an address that nobody answers for yet one must write into the system's ARP table, which needs
+ * more rights than the rest of the server.
  * `using` is the address it was checked to have: no other is sent to, whatever the packet names.
  */
 function destination(request: Packet, context: Context, using: string | null): Destination {
@@ -184,8 +203,13 @@ function destination(request: Packet, context: Context, using: string | null): D
     : { kind: 'unicast', address: using, port: context.ports.client }
 }
 
-function toRelay(request: Packet, context: Context): Destination {
-  return { kind: 'unicast', address: request.relay, port: context.ports.server }
+/**
+ * A proxy has no subnets to tell a relay by, so it answers who sent the packet: nobody else can be aimed at, and a
+ * relay with several addresses (it sends from another than giaddr, as dhcrelay does) hears that as well.
+ */
+function toRelay(request: Packet, { mode, peer, ports }: Context): Destination {
+  const port = originOf(request).sourcePort ? peer.port : ports.server
+  return { kind: 'unicast', address: mode === 'proxy' ? peer.address : request.relay, port }
 }
 
 /** The most that fits into what the client says it can take. OVMF says 65280, which no Ethernet frame holds (seen). */
@@ -194,6 +218,7 @@ const SIZE_MIN = 576
 const IP_AND_UDP = 28
 /** Left out in this order when a reply is too large: no client needs them to boot. */
 const dispensable: readonly OptionName[] = [
+  'tftpServers',
   'domain',
   'broadcastAddress',
   'rebindingSeconds',

@@ -5,6 +5,7 @@ import type { NewEvent } from '../contract/event.ts'
 import { holderBeside, type Lease, type Reservation } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Log } from '../log.ts'
+import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
 import { findSubnet, type Interface, openSubnets, reserveIn, type Subnet, type SubnetConfig } from './context.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
@@ -61,9 +62,10 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const addresses = own.map(({ address }) => address)
   const { reservations } = options
   const subnets = authoritative ? openSubnets(options.subnets, addresses, await deps.leases.list(), reservations) : []
-  if (authoritative) for (const one of own) requireSubnet(subnets, one)
+  if (authoritative) for (const one of own) requireSubnet(subnets, one, deps.log)
   const waysOf = chooseWays(attachments, deps.log)
   const told = limitEvents(deps)
+  const tellers = { told, alarm: createAlarms({ now: deps.now, log: deps.log, told }) }
   const opened = new AsyncDisposableStack()
   const listeners: DhcpListener[] = []
   try {
@@ -75,7 +77,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
       plans.push({ mode, ports: found, interface: each, bootUrl, subnets, ways })
     }
     for (const plan of plans) {
-      const listener = await startListener(plan, deps, told)
+      const listener = await startListener(plan, deps, tellers)
       opened.defer(() => listener.close())
       listeners.push(listener)
     }
@@ -103,8 +105,14 @@ function takeReservations(subnets: readonly Subnet[], all: readonly Reservation[
   }
 }
 
-function requireSubnet(subnets: readonly Subnet[], own: Interface): void {
-  if (findSubnet(subnets, own, '0.0.0.0') !== null) return
+/** An interface without one may still serve relays; machines on its own wire are then not answered. */
+function requireSubnet(subnets: readonly Subnet[], own: Interface, log: Log): void {
+  const here = { relay: null, link: null }
+  if (findSubnet(subnets, own, here) !== null) return
+  if (subnets.length > 0) {
+    const effect = 'relays alone are answered there: no subnet under dhcp.subnets holds its address'
+    return log.warn('dhcp.relays-only', { interface: own.name, address: own.address, effect })
+  }
   const remedy = `add one under dhcp.subnets that holds ${own.address}, or set dhcp.mode: proxy`
   throw new Fault('invalid', `no DHCP subnet fits interface ${own.name} (${own.address}/${own.netmask}): ${remedy}`)
 }

@@ -43,10 +43,15 @@ function findScope(name: string): number | null {
 export type Send = (bytes: Buffer, port: number, address: string) => Promise<void>
 
 export interface Listener {
-  /** `elsewhere`: sent to our address by way of another interface, as distant relays may. */
-  readonly receive: (bytes: Buffer, peer: RemoteInfo, send: Send, from: 'here' | 'elsewhere') => void
+  readonly receive: (bytes: Buffer, peer: RemoteInfo, send: Send, from: From) => void
   readonly failed: (error: Error) => void
 }
+
+/**
+ * How a packet came: on this interface, known to be a broadcast (so its sender is on this very network) or not; or
+ * `elsewhere`: sent to our address by way of another interface, as distant relays and their clients may.
+ */
+export type From = 'broadcast' | 'here' | 'elsewhere'
 
 export interface ServerSockets {
   readonly port: number
@@ -83,9 +88,11 @@ export async function openServerSockets(
   if (typeof way === 'number') return openUnicastSocket(own, port, way, listener)
   const everywhere = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
   const sender = await open(own, { port, address: own.address, sharing: 'shared' }, way)
-  for (const socket of [everywhere, sender]) listen(socket, listener, 'here')
+  // Both are good for what is sent to our address: the system gives that to the better match.
+  listen(everywhere, listener, 'broadcast')
+  listen(sender, listener, 'here')
   if (way === 'plain') return { port, close: () => closeAll([everywhere, sender]) }
-  // The system gives it only what the two did not hear: the better match wins.
+  // It hears only what the two did not.
   const routed = await open(own, { port, address: own.address, sharing: 'shared' }, 'plain')
   listen(routed, listener, 'elsewhere')
   return { port, close: () => closeAll([everywhere, sender, routed]) }
@@ -106,7 +113,7 @@ export async function openUnicastSocket(
   return { port: socket.address().port, close: () => closeAll([socket]) }
 }
 
-function listen(socket: Socket, { receive, failed }: Listener, from: 'here' | 'elsewhere'): void {
+function listen(socket: Socket, { receive, failed }: Listener, from: From): void {
   const send = sendBy(socket)
   socket.on('message', (bytes, peer) => receive(bytes, peer, send, from))
   socket.on('error', failed)

@@ -7,11 +7,13 @@ import type { NewEvent } from '../../contract/event.ts'
 import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
 import { startAdvertiser } from '../advertise/server.ts'
+import type { Alarm } from '../alarms.ts'
 import { MalformedPacket } from '../codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
 import { decide, type Decision } from '../engine.ts'
 import { findFirmware } from '../firmware.ts'
 import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
+import { originOf } from '../relay.ts'
 import type { Reply } from '../reply.ts'
 import type { DhcpDeps, DhcpOptions } from '../server.ts'
 import {
@@ -47,11 +49,17 @@ interface Heard {
 /** Answers that wait for the store at once; beyond that clients ask again, as they do for a lost packet. */
 const WAITING_MAX = 4096
 
-/** Throws a Fault when a port is taken or forbidden. `told` takes what the timeline should know. */
+export interface Tellers {
+  /** Takes what the timeline should know. */
+  readonly told: (event: NewEvent) => void
+  readonly alarm: (alarm: Alarm, reason: string) => void
+}
+
+/** Throws a Fault when a port is taken or forbidden. */
 export async function startListener(
   options: ListenerOptions,
   deps: DhcpDeps,
-  told: (event: NewEvent) => void
+  { told, alarm }: Tellers
 ): Promise<DhcpListener> {
   const { interface: own, mode, bootUrl, subnets, ways } = options
   const working = new Set<Promise<void>>()
@@ -74,8 +82,9 @@ export async function startListener(
   async function answer({ bytes, door, peer, from }: Heard, send: Send): Promise<void> {
     const request = tryDecode(bytes)
     if (request === null) return deps.count('malformed', 'ignored')
-    if (from === 'elsewhere' && !isDistant(request, own)) return deps.count('any', 'elsewhere')
-    const subnet = findSubnet(subnets, own, request.relay)
+    const routed = from === 'broadcast' ? null : routedClient(request, peer)
+    if (from === 'elsewhere' && !isDistant(request, routed, own)) return deps.count('any', 'elsewhere')
+    const subnet = findSubnet(subnets, own, originOf(request), routed)
     const context: Context = { mode, door, server: own.address, peer, subnet, ports, bootUrl, now: deps.now() }
     if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
     const decision = decide(request, context)
@@ -87,6 +96,7 @@ export async function startListener(
     if (failure !== null) return deps.log.error('dhcp.failed', { type, mac: request.mac, error: failure.error })
     deps.log.debug('dhcp.packet', { type, mac: request.mac, result: resultOf(decision), reason: decision.reason })
     for (const event of tell(request, decision, own.address)) told(event)
+    if (decision.kind === 'silence' && decision.alarm !== null) alarm(decision.alarm, decision.reason)
   }
 
   /** Null when done. A store or a network that fails is survived: nothing was promised, and the client asks again. */
@@ -131,9 +141,15 @@ export async function startListener(
   }
 }
 
-/** Whether a relay passes it on that is not on this network; what is on it would have been heard on its interface. */
-function isDistant({ relay }: Packet, { address, netmask }: Interface): boolean {
-  return relay !== NO_ADDRESS && !contains(networkOf(address, netmask), relay)
+/** The address of a client that renews or ends its lease by unicast (RFC 2131 §4.4.4), maybe through routers. */
+function routedClient({ relay, clientAddress }: Packet, peer: RemoteInfo): string | null {
+  return relay === NO_ADDRESS && clientAddress !== NO_ADDRESS && clientAddress === peer.address ? clientAddress : null
+}
+
+/** Whether it comes from beyond this network; what is on it would have been heard on its interface. */
+function isDistant({ relay }: Packet, routed: string | null, { address, netmask }: Interface): boolean {
+  const from = relay === NO_ADDRESS ? routed : relay
+  return from !== null && !contains(networkOf(address, netmask), from)
 }
 
 function tryDecode(bytes: Buffer): Packet | null {
@@ -146,7 +162,8 @@ function tryDecode(bytes: Buffer): Packet | null {
 }
 
 function resultOf(decision: Decision): string {
-  return decision.kind === 'reply' ? decision.type : 'ignored'
+  if (decision.kind === 'reply') return decision.type
+  return decision.alarm?.kind ?? 'ignored'
 }
 
 function asksForAddress({ op, options: { messageType: type } }: Packet): boolean {
