@@ -1,7 +1,7 @@
 // Opens the store that the configuration names and brings it up to date. The dialects differ only below here.
 
 import { join } from 'node:path'
-import { Kysely } from 'kysely'
+import { type Dialect, Kysely } from 'kysely'
 import { migrate } from './migrations.ts'
 import type { DialectName } from './migrations/step.ts'
 import type { Db, Schema } from './schema.ts'
@@ -19,7 +19,10 @@ export interface DatabaseDeps {
 }
 
 export interface Database {
+  /** A commit that resolved would survive a power cut. */
   readonly db: Db
+  /** The same store: its transactions survive the end of this process, not of the power, and wait for no disk. */
+  readonly relaxed: Db
   readonly dialect: DialectName
   /** The migrations taken at this opening; empty when it was up to date. */
   readonly migrated: readonly string[]
@@ -29,24 +32,37 @@ export interface Database {
 /** Throws a Fault(unavailable) whose message says what is wrong with the file or the server and what to do. */
 export async function openDatabase(config: DatabaseConfig, deps: DatabaseDeps): Promise<Database> {
   const dialect: DialectName = config.database === null ? 'sqlite' : 'postgres'
-  const db = config.database === null ? await openSqlite(config.data) : await openPostgres(config.database, deps)
+  const { db, relaxed } =
+    config.database === null ? await openFile(config.data) : await openServer(config.database, deps)
   try {
     const migrated = await migrate(db, dialect, deps.now())
-    return { db, dialect, migrated, close: () => db.destroy() }
+    return { db, relaxed, dialect, migrated, close: () => closeBoth({ db, relaxed }) }
   } catch (error) {
-    await db.destroy()
+    await closeBoth({ db, relaxed })
     throw error
   }
 }
 
-// Each dialect is loaded only when used: its driver costs memory and start-up time.
+type Both = Pick<Database, 'db' | 'relaxed'>
 
-async function openSqlite(data: string): Promise<Db> {
-  const { sqliteDialect } = await import('./sqlite.ts')
-  return new Kysely<Schema>({ dialect: sqliteDialect(data === ':memory:' ? data : join(data, 'slipway.db')) })
+/** The file or the pool belongs to the first. */
+async function closeBoth({ db, relaxed }: Both): Promise<void> {
+  await relaxed.destroy()
+  await db.destroy()
 }
 
-async function openPostgres(url: string, { failed }: DatabaseDeps): Promise<Db> {
-  const { postgresDialect } = await import('./postgres.ts')
-  return new Kysely<Schema>({ dialect: postgresDialect(url, failed) })
+// Each dialect is loaded only when used: its driver costs memory and start-up time.
+
+async function openFile(data: string): Promise<Both> {
+  const { openSqlite } = await import('./sqlite.ts')
+  return both(openSqlite(data === ':memory:' ? data : join(data, 'slipway.db')))
+}
+
+async function openServer(url: string, { failed }: DatabaseDeps): Promise<Both> {
+  const { openPostgres } = await import('./postgres.ts')
+  return both(openPostgres(url, failed))
+}
+
+function both({ durable, relaxed }: { readonly durable: Dialect; readonly relaxed: Dialect }): Both {
+  return { db: new Kysely<Schema>({ dialect: durable }), relaxed: new Kysely<Schema>({ dialect: relaxed }) }
 }

@@ -1,7 +1,16 @@
 // PostgreSQL behind kysely's dialect: a bounded pool, numbers as numbers, and connection trouble as faults.
 // For several servers that share one store. Passwords come from PGPASSFILE or the URL; neither is ever shown.
 
-import { type Dialect, PostgresDialect, type PostgresPoolClient } from 'kysely'
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  PostgresDialect,
+  PostgresDriver,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type TransactionSettings
+} from 'kysely'
 import { Pool, type PoolClient, types } from 'pg'
 import { Fault } from '../core/fault.ts'
 import { storable } from './text.ts'
@@ -11,8 +20,15 @@ const CONNECT_TIMEOUT_MS = 10_000
 /** A query of ours takes milliseconds; one that waits this long waits for a lock that nobody will give back. */
 const STATEMENT_TIMEOUT_MS = 30_000
 
+export interface PostgresDialects {
+  /** A commit that resolved would survive a power cut, as far as the server's own synchronous_commit says. */
+  readonly durable: Dialect
+  /** The same pool, whose transactions do not wait for the server's disk. */
+  readonly relaxed: Dialect
+}
+
 /** `failed` hears of idle connections that broke; the pool replaces them. */
-export function postgresDialect(url: string, failed: (error: Error) => void): Dialect {
+export function openPostgres(url: string, failed: (error: Error) => void): PostgresDialects {
   const pool = new Pool({
     connectionString: url,
     max: CONNECTIONS_MAX,
@@ -24,18 +40,39 @@ export function postgresDialect(url: string, failed: (error: Error) => void): Di
   })
   pool.on('error', failed)
   const guarded = new WeakMap<PoolClient, PostgresPoolClient>()
-  return new PostgresDialect({
-    pool: {
-      options: {},
-      end: () => pool.end(),
-      async connect() {
-        const client = await guard(() => pool.connect())
-        const known = guarded.get(client) ?? guardClient(client)
-        guarded.set(client, known)
-        return known
-      }
+  const own: PostgresPool = {
+    options: {},
+    end: () => pool.end(),
+    async connect() {
+      const client = await guard(() => pool.connect())
+      const known = guarded.get(client) ?? guardClient(client)
+      guarded.set(client, known)
+      return known
     }
-  })
+  }
+  const shared: PostgresPool = { ...own, end: async () => undefined }
+  return { durable: new PostgresDialect({ pool: own }), relaxed: new RelaxedDialect({ pool: shared }) }
+}
+
+class RelaxedDialect extends PostgresDialect {
+  readonly #pool: PostgresPool
+
+  constructor({ pool }: { readonly pool: PostgresPool }) {
+    super({ pool })
+    this.#pool = pool
+  }
+
+  override createDriver(): PostgresDriver {
+    return new RelaxedDriver({ pool: this.#pool })
+  }
+}
+
+/** For one transaction at a time: nobody else who has the connection later is weakened. */
+class RelaxedDriver extends PostgresDriver {
+  override async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+    await super.beginTransaction(connection, settings)
+    await connection.executeQuery(CompiledQuery.raw('set local synchronous_commit to off'))
+  }
 }
 
 /** kysely keys its connections by this object, so there is one for each client. */

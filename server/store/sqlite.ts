@@ -1,12 +1,15 @@
-// The embedded database: node:sqlite behind kysely's SQLite dialect. Keeps prepared statements, and turns what
-// the disk can do to us (full, read-only, damaged) into faults that say what to do. One connection a process:
-// kysely queues on it, so a transaction must use its own handle and never the outer one.
+// The embedded database: node:sqlite, whose one connection is shared by all of this process (sqlite/driver.ts: how it
+// takes turns). Keeps prepared statements, waits for the disk beside the main thread, and turns what the disk can do to
+// us (full, read-only, damaged) into faults that say what to do.
 
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fdatasync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { type Dialect, SqliteDialect } from 'kysely'
+import { promisify } from 'node:util'
+import type { Dialect, QueryResult } from 'kysely'
 import { Fault } from '../core/fault.ts'
+import { createFlush } from '../core/flush.ts'
+import { createTurns, type Session, sqliteDialect } from './sqlite/driver.ts'
 import { storable } from './text.ts'
 
 /** How long another process (a backup, a second server started by mistake) may hold the write lock. */
@@ -15,46 +18,59 @@ const BUSY_TIMEOUT_MS = 5_000
 /** The code issues a bounded set of query texts; lists of different length in `in (…)` are the only variation. */
 const STATEMENTS_MAX = 500
 
+export interface SqliteDialects {
+  /** A commit that resolved would survive a power cut. */
+  readonly durable: Dialect
+  /** The same connection, whose commits survive the end of this process, but wait for no disk. */
+  readonly relaxed: Dialect
+}
+
+/** Resolves when what was written to that file (fd) before is on the disk. Tests count, delay and break it. */
+export type Sync = (fd: number) => Promise<void>
+
 /**
- * Opens (or creates, mode 0600 in a folder of mode 0700) the database file. Write-ahead log with synchronous=FULL:
- * what was answered to a machine is on the disk before the answer leaves. `:memory:` is for tests.
- * Throws a Fault(unavailable) when the file cannot be opened or is not a sound SQLite database.
+ * Opens (or creates, mode 0600 in a folder of mode 0700) the database file. Write-ahead log with synchronous=NORMAL,
+ * by which SQLite itself waits for the disk at checkpoints alone; we wait after each commit as FULL would (it syncs the
+ * log: https://sqlite.org/pragma.html#pragma_synchronous), but once for many and not on the main thread. `:memory:` is
+ * for tests. Throws a Fault(unavailable) when the file cannot be opened or is not a sound SQLite database.
  */
-export function sqliteDialect(file: string): Dialect {
+export function openSqlite(file: string, sync: Sync = promisify(fdatasync)): SqliteDialects {
   const sqlite = open(file)
-  const statements = new Map<string, StatementSync>()
-  const prepare = (sql: string): StatementSync => {
+  const log = openLog(sqlite, file)
+  const flush = log === null ? null : createFlush(() => guardSync(file, log, sync))
+  const session: Session = {
+    run: runner(sqlite, file),
+    inTransaction: () => sqlite.isTransaction,
+    turns: createTurns(),
+    async close() {
+      // Who waited for the disk has been told why it failed.
+      await flush?.().catch(() => null)
+      if (log !== null) closeSync(log)
+      sqlite.close()
+    }
+  }
+  const relaxed: Session = { ...session, close: async () => undefined }
+  return { durable: sqliteDialect(session, flush), relaxed: sqliteDialect(relaxed, null) }
+}
+
+function runner(sqlite: DatabaseSync, file: string): Session['run'] {
+  const statements = new Map<string, { readonly statement: StatementSync; readonly reads: boolean }>()
+  const prepare = (sql: string): { readonly statement: StatementSync; readonly reads: boolean } => {
     const known = statements.get(sql)
     if (known !== undefined) return known
     if (statements.size >= STATEMENTS_MAX) statements.clear()
     const statement = sqlite.prepare(sql)
-    statements.set(sql, statement)
-    return statement
+    const prepared = { statement, reads: statement.columns().length > 0 }
+    statements.set(sql, prepared)
+    return prepared
   }
-  return new SqliteDialect({
-    database: {
-      close: () => sqlite.close(),
-      prepare(text) {
-        // A full disk or a failed one has ended the transaction already (https://sqlite.org/lang_transaction.html).
-        if (text === 'rollback' && !sqlite.isTransaction) return nothing
-        // A deferred transaction that reads first cannot wait for the write lock later (SQLITE_BUSY at once).
-        const statement = guard(file, () => prepare(text === 'begin' ? 'begin immediate' : text))
-        return {
-          reader: statement.columns().length > 0,
-          all: parameters => guard(file, () => statement.all(...bound(parameters))),
-          run: parameters => guard(file, () => statement.run(...bound(parameters))),
-          iterate: parameters => guard(file, () => statement.iterate(...bound(parameters)))
-        }
-      }
-    }
-  })
-}
-
-const nothing = {
-  reader: false,
-  all: () => [],
-  run: () => ({ changes: 0, lastInsertRowid: 0 }),
-  iterate: () => [][Symbol.iterator]()
+  const run = (sql: string, parameters: readonly unknown[]): QueryResult<unknown> => {
+    const { statement, reads } = prepare(sql)
+    if (reads) return { rows: statement.all(...bound(parameters)) }
+    const { changes } = statement.run(...bound(parameters))
+    return { rows: [], numAffectedRows: BigInt(changes) }
+  }
+  return (sql, parameters) => guard(file, () => run(sql, parameters))
 }
 
 function open(file: string): DatabaseSync {
@@ -62,7 +78,7 @@ function open(file: string): DatabaseSync {
   return guard(file, () => {
     const sqlite = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
     try {
-      sqlite.exec('pragma journal_mode = wal; pragma synchronous = full')
+      sqlite.exec('pragma journal_mode = wal')
       check(sqlite, file)
     } catch (error) {
       sqlite.close()
@@ -70,6 +86,29 @@ function open(file: string): DatabaseSync {
     }
     return sqlite
   })
+}
+
+/**
+ * The write-ahead log, for us to sync: it is one file as long as our connection is open. Null in memory, and where the
+ * file system can hold no such log (it needs shared memory): then SQLite syncs each commit itself.
+ */
+function openLog(sqlite: DatabaseSync, file: string): number | null {
+  const [mode] = Object.values(sqlite.prepare('pragma journal_mode').get() ?? {})
+  sqlite.exec(`pragma synchronous = ${mode === 'wal' ? 'normal' : 'full'}`)
+  if (mode !== 'wal') return null
+  const folder = openSync(dirname(file), 'r')
+  fsyncSync(folder) // the log's name in its folder, too
+  closeSync(folder)
+  return openSync(`${file}-wal`, 'r+')
+}
+
+async function guardSync(file: string, log: number, sync: Sync): Promise<void> {
+  try {
+    await sync(log)
+  } catch (cause) {
+    const message = `the disk that holds ${file} failed (${codeOf(cause)}): look at the kernel's log, then start again`
+    throw unavailable(message, cause)
+  }
 }
 
 /** SQLite would create the file with the process's umask, and its -wal and -shm take over the mode of the file. */
