@@ -49,7 +49,8 @@ const RawConfig = Type.Object(
               strict
             )
           ),
-          subnets: Type.Optional(Type.Array(RawSubnet, { maxItems: 64 }))
+          subnets: Type.Optional(Type.Array(RawSubnet, { maxItems: 64 })),
+          leases: Type.Optional(Type.Object({ durability: Type.Optional(Type.Enum(['committed', 'written'])) }, strict))
         },
         strict
       )
@@ -83,6 +84,8 @@ export interface Config {
     readonly mode: 'authoritative' | 'proxy' | 'off'
     readonly ports: { readonly server: number; readonly client: number; readonly proxy: number }
     readonly subnets: readonly SubnetConfig[]
+    /** What a lease survives before its ACK leaves: committed: a power cut; written: the end of this process. */
+    readonly leases: { readonly durability: 'committed' | 'written' }
   }
   readonly tftp: { readonly port: number }
   /** url: without a slash at its end. */
@@ -143,7 +146,8 @@ function fill(raw: RawConfig): Config {
     dhcp: {
       mode: raw.dhcp?.mode ?? 'proxy',
       ports: { ...defaults.ports, ...raw.dhcp?.ports },
-      subnets: (raw.dhcp?.subnets ?? []).map(fillSubnet)
+      subnets: (raw.dhcp?.subnets ?? []).map(fillSubnet),
+      leases: { durability: raw.dhcp?.leases?.durability ?? 'committed' }
     },
     tftp: { port: raw.tftp?.port ?? defaults.tftp },
     boot: { port: raw.boot?.port ?? defaults.boot, url: withoutSlash(raw.boot?.url ?? null) },

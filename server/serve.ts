@@ -79,7 +79,7 @@ async function start(
   await readManifest(config.data) // one that is broken stops the start
   const database = await openDatabase(config, { now, failed: error => log.warn('database.connection', { error }) })
   opened.defer(() => database.close())
-  const { db } = database
+  const { db, relaxed } = database
   if (database.migrated.length > 0) log.info('database.migrated', { steps: database.migrated })
   const authority = await openAuthority(join(config.data, 'ca'), { now })
   const token = await openToken(db, config.data, now())
@@ -132,7 +132,8 @@ async function start(
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
   const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
-  refresh = await startWire(config, networks, options.sockets ?? new Map(), { recorder, log, metrics, guard }, opened)
+  const wire = { recorder, relaxed, log, metrics, guard }
+  refresh = await startWire(config, networks, options.sockets ?? new Map(), wire, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 

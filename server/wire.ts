@@ -21,6 +21,8 @@ import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
   readonly recorder: Recorder
+  /** The recorder's store for what need not survive a power cut. */
+  readonly relaxed: Db
   readonly log: Log
   readonly metrics: Metrics
   /** Boot programs are sent only as they were imported. */
@@ -49,8 +51,8 @@ export async function startWire(
   deps: WireDeps,
   opened: AsyncDisposableStack
 ): Promise<Refresh> {
-  const { recorder, log, metrics } = deps
-  const { mode, ports, subnets } = config.dhcp
+  const { recorder, relaxed, log, metrics } = deps
+  const { mode, ports, subnets, leases: kept } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
   const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
@@ -64,7 +66,8 @@ export async function startWire(
   opened.defer(async () => void (await Promise.all(recording))) // when the wire is silent: the last packets' stories
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
   if (mode === 'off') return async () => undefined
-  const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(db, batch))
+  const store = kept.durability === 'written' ? relaxed : db
+  const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(store, batch))
   const leases = { list: () => listLeases(db), save }
   const attachments = networks.map(network => {
     const { name } = network.interface

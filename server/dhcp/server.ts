@@ -14,7 +14,7 @@ import { limitEvents } from './story.ts'
 
 export interface LeaseStore {
   readonly list: () => Promise<readonly Lease[]>
-  /** Resolves when the lease would survive a power cut. */
+  /** Resolves when the lease would survive what the operator wants it to: a power cut, or the end of this process. */
   readonly save: (lease: Lease) => Promise<void>
 }
 

@@ -18,6 +18,7 @@ dhcp:
   ports: {server: 67, client: 68, proxy: 4011}
   subnets:
     - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], domain: rack.example, lease: 1h}
+  leases: {durability: written}
 tftp: {port: 69}
 boot: {port: 8080, url: null}
 control: {port: 8443, url: null, certificate: null, key: null}
@@ -54,7 +55,8 @@ t.test('the example of the documentation', async t => {
           domain: 'rack.example',
           leaseSeconds: 3600
         }
-      ]
+      ],
+      leases: { durability: 'written' }
     },
     tftp: { port: 69 },
     boot: { port: 8080, url: null },
@@ -69,7 +71,12 @@ t.test('defaults', async t => {
   const config = configOf('data: /d\ninterfaces: [lo]\n')
   t.match(config, {
     database: null,
-    dhcp: { mode: 'proxy', ports: { server: 67, client: 68, proxy: 4011 }, subnets: [] }
+    dhcp: {
+      mode: 'proxy',
+      ports: { server: 67, client: 68, proxy: 4011 },
+      subnets: [],
+      leases: { durability: 'committed' }
+    }
   })
   t.match(config, {
     tftp: { port: 69 },

@@ -14,7 +14,8 @@ import type { Db, Schema } from '../../../server/store/schema.ts'
 import { openSqlite, type Sync } from '../../../server/store/sqlite.ts'
 import { inTransaction } from '../../../server/store/transaction.ts'
 import { createBus, transact } from '../../../server/timeline.ts'
-import { later, noon } from '../../helpers/database.ts'
+import { openDatabase } from '../../../server/store/database.ts'
+import { freshPostgres, later, needsPostgres, noon } from '../../helpers/database.ts'
 import { seeded } from '../../helpers/random.ts'
 
 async function open(t: Test, sync?: Sync): Promise<{ data: string; db: Db; relaxed: Db }> {
@@ -188,4 +189,21 @@ t.test('where there can be no such log, SQLite waits at each commit', async t =>
   const { rows } = await sql<{ s: number }>`select synchronous as s from pragma_synchronous`.execute(db)
   t.same(rows, [{ s: 2 }])
   await db.destroy()
+})
+
+t.test('PostgreSQL: a relaxed transaction weakens itself alone', needsPostgres(), async t => {
+  const database = `${await freshPostgres()}${encodeURIComponent(' -c synchronous_commit=on')}`
+  const { db, relaxed, close } = await openDatabase({ database, data: '' }, { now: () => noon, failed: () => {} })
+  t.teardown(close)
+  const setting = async (store: Db): Promise<string | undefined> =>
+    inTransaction(store, async trx => {
+      const { rows } = await sql<{ synchronous_commit: string }>`show synchronous_commit`.execute(trx)
+      return rows[0]?.synchronous_commit
+    })
+  for (const round of [1, 2]) {
+    t.equal(await setting(db), 'on', `round ${round}`)
+    t.equal(await setting(relaxed), 'off', `round ${round}`)
+  }
+  t.same(await saveLeases(relaxed, [leaseOf(1)]), [null])
+  t.equal((await listLeases(db)).length, 1)
 })
