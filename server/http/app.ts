@@ -3,6 +3,7 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { App, HttpDeps, Limits, TlsOptions } from './deps.ts'
 import { problemHandler, problemOf, sendProblem } from './problem.ts'
+import { SpelledResponse } from './spelling/server.ts'
 
 /** An iPXE query with five SMBIOS texts of 4 KB, each byte percent-encoded, must pass: 60 KB and a little. */
 const HEADER_BYTES_MAX = 72 * 1024
@@ -29,6 +30,7 @@ export interface AppOptions {
 export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, options: AppOptions): App {
   const bounds = { ...defaults, ...options.limits }
   const server = {
+    ServerResponse: SpelledResponse,
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: bounds.headersTimeoutMs,
     connectionsCheckingInterval: bounds.checkEveryMs

@@ -8,6 +8,7 @@ import type { App, HttpDeps, Limits } from './deps.ts'
 import { assetRoutes } from './routes/assets.ts'
 import { bootedRoutes } from './routes/booted.ts'
 import { configRoutes } from './routes/config.ts'
+import { grubRoutes } from './routes/grub.ts'
 import { ipxeRoutes } from './routes/ipxe.ts'
 
 /** The one route that takes a body takes a few words. */
@@ -18,6 +19,7 @@ export async function buildBootApp(deps: HttpDeps, limits: Partial<Limits> = {})
   await app.register(fastifyStatic, { root: '/', serve: false })
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
   await app.register(ipxeRoutes(deps))
+  await app.register(grubRoutes(deps))
   await app.register(configRoutes(deps))
   await app.register(bootedRoutes(deps))
   await app.register(assetRoutes(deps))

@@ -1,8 +1,10 @@
 // One network boot: who is it, what is it answered, and the script that tells the person before it.
-// Decisions are core/boots; the scripts are boot/ipxe.ts; here they are put together and written down.
+// Decisions are core/boots; the scripts are boot/ipxe.ts or boot/grub.ts, whichever the machine's boot program reads;
+// here they are put together and written down.
 
+import type { Installation } from '../boot/command-line.ts'
 import { configKind, installerAssets } from '../boot/config.ts'
-import { holdScript, installScript, localScript } from '../boot/ipxe.ts'
+import type { Scripts } from '../boot/scripts.ts'
 import type { Profile } from '../contract/document.ts'
 import type { Machine } from '../contract/machine.ts'
 import { type Boot, decideBoot } from '../core/boots.ts'
@@ -17,7 +19,7 @@ import { meetMachine } from './discover.ts'
 import { digest, newSecret, shortId } from './ids.ts'
 import { failMachine, move } from './machines.ts'
 
-/** A held machine asks again after this long; iPXE adds its own jitter. */
+/** A held machine asks again after this long. */
 const HOLD_SECONDS = 15
 
 /** An installer restarts once; an operating system may do so again while it is set up. */
@@ -29,12 +31,12 @@ export interface Caller {
   readonly localAddress: string
 }
 
-/** Answers a boot with an iPXE script. */
-export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller): Promise<string> {
+/** Answers a boot with one of these scripts. */
+export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller, scripts: Scripts): Promise<string> {
   const meeting = await meetMachine(deps, claim, caller.address)
   if (meeting.kind === 'conflict') {
     deps.count.boot('conflict')
-    return hold(deps, `${meeting.why} (${meeting.ids.join(', ')}); retire the wrong one`, caller)
+    return hold(scripts, `${meeting.why} (${meeting.ids.join(', ')}); retire the wrong one`)
   }
   const { machine } = meeting
   const profile = await findProfile(deps, machine)
@@ -44,13 +46,13 @@ export async function answerBoot(deps: Deps, claim: MachineClaim, caller: Caller
   deps.count.boot(answer.kind)
   switch (answer.kind) {
     case 'install':
-      return install(deps, machine, claim, profile!, caller)
+      return scripts.install(await armInstaller(deps, machine, claim, profile!, caller))
     case 'hold':
       await noteHold(deps, machine, claim, answer.reason)
-      return hold(deps, answer.reason, caller)
+      return hold(scripts, answer.reason)
     case 'local':
       await noteLocal(deps, machine, boot, claim, answer.reason)
-      return localScript({ platform: claim.hardware.platform, arch: claim.hardware.arch, reason: answer.reason })
+      return scripts.local({ platform: claim.hardware.platform, arch: claim.hardware.arch, reason: answer.reason })
   }
 }
 
@@ -73,13 +75,13 @@ async function findBlock({ artifacts }: Deps, machine: Machine, profile: Profile
 }
 
 /** Hands out the kernel: from here on the machine is installing, and this boot's config waits for it alone. */
-async function install(
+async function armInstaller(
   deps: Deps,
   machine: Machine,
   { mac }: MachineClaim,
   profile: Profile,
   { address, localAddress }: Caller
-): Promise<string> {
+): Promise<Installation> {
   const nonce = newSecret(deps.randomBytes)
   const id = shortId('b', deps.randomBytes)
   const kind = configKind(profile)
@@ -100,11 +102,11 @@ async function install(
   const base = deps.urls.boot(localAddress)
   const file = kind === 'ignition' ? 'ignition.json' : 'kickstart.cfg'
   const configUrl = `${base}/b/${nonce}/${file}`
-  return installScript({ bootId: id, configUrl, assetsUrl: `${base}/assets`, profile, machine, mac })
+  return { bootId: id, configUrl, assetsUrl: `${base}/assets`, profile, machine, mac }
 }
 
-function hold({ urls }: Deps, reason: string, { localAddress }: Caller): string {
-  return holdScript({ reason, retryUrl: `${urls.boot(localAddress)}/boot/ipxe`, seconds: HOLD_SECONDS })
+function hold(scripts: Scripts, reason: string): string {
+  return scripts.hold({ reason, seconds: HOLD_SECONDS })
 }
 
 /** A machine whose disk does not start comes back again and again: then its installation has failed, and says so. */

@@ -1,4 +1,4 @@
-// What a machine says of itself in /boot/ipxe?…: iPXE's own SMBIOS facts, every one of them hostile text.
+// What a machine says of itself in /boot/ipxe?… and /boot/grub?…: SMBIOS facts, every one of them hostile text.
 // Kept as it came, as far as text can hold it: cut at 4096 bytes, broken UTF-8 and NUL shown as U+FFFD.
 
 import type { Hardware } from '../contract/machine.ts'
@@ -42,7 +42,7 @@ const archs: Record<string, Hardware['arch']> = Object.assign(Object.create(null
   x86_64: 'x86_64',
   arm64: 'arm64'
 })
-/** ${platform} */
+/** ${platform} of iPXE; $grub_platform says efi as well. */
 const platforms: Record<string, Hardware['platform']> = Object.assign(Object.create(null), {
   pcbios: 'bios',
   efi: 'uefi'

@@ -2,7 +2,7 @@
 // The scripts of our own boot server are among them.
 
 import t from 'tap'
-import { entryScript, holdScript, localScript } from '../../server/boot/ipxe.ts'
+import { entryScript, ipxeScripts } from '../../server/boot/ipxe.ts'
 import { type Outcome, runIpxe } from './rack/ipxe.ts'
 import { expand } from './rack/ipxe-text.ts'
 
@@ -98,7 +98,7 @@ const rows: Row[] = [
     scripts: {
       '/': entryScript(base),
       ['/boot/ipxe?mac=52-54-00-77-00-01&uuid=u-1&serial=S%20%221%22%20%26%26%20reboot' +
-      '&manufacturer=&product=&asset=%24%7Breboot%7D&arch=x86_64&platform=efi']: localScript({
+      '&manufacturer=&product=&asset=%24%7Breboot%7D&arch=x86_64&platform=efi']: ipxeScripts(base).local({
         platform: null,
         arch: null,
         reason: 'it is installed; ${exit} && reboot'
@@ -111,8 +111,8 @@ const rows: Row[] = [
   {
     name: 'our hold script asks again',
     scripts: {
-      '/': holdScript({ reason: 'waiting for approval', retryUrl: `${base}/again`, seconds: 5 }),
-      '/again': 'exit 3'
+      '/': ipxeScripts(base).hold({ reason: 'waiting for approval', seconds: 5 }),
+      '/boot/ipxe': 'exit 3'
     },
     want: { kind: 'exit', status: 3 },
     console: ['Slipway: this machine waits: waiting for approval', 'Slipway: asking again in 5 seconds']

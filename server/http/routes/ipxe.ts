@@ -1,7 +1,7 @@
 // /boot/ipxe: without a query the static script that asks iPXE for its facts, with one the answer for that machine.
 
 import type { FastifyPluginAsync } from 'fastify'
-import { entryScript } from '../../boot/ipxe.ts'
+import { entryScript, ipxeScripts } from '../../boot/ipxe.ts'
 import { answerBoot } from '../../provision/boot.ts'
 import { type MachineClaim, parseClaim } from '../../provision/claim.ts'
 import { endsOf } from '../app.ts'
@@ -16,13 +16,15 @@ export function ipxeRoutes(deps: HttpDeps): FastifyPluginAsync {
       // The raw text: a query parser would have an opinion about bytes that are not UTF-8.
       const [, query = ''] = splitOnce(request.raw.url ?? '', '?')
       reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store')
-      if (query === '') return entryScript(deps.urls.boot(ends.localAddress))
-      return answerBoot(deps, readClaim(deps, query), ends)
+      const base = deps.urls.boot(ends.localAddress)
+      if (query === '') return entryScript(base)
+      return answerBoot(deps, readClaim(deps, query), ends, ipxeScripts(base))
     })
   }
 }
 
-function readClaim(deps: HttpDeps, query: string): MachineClaim {
+/** Throws Fault invalid for a query that names no machine. */
+export function readClaim(deps: HttpDeps, query: string): MachineClaim {
   try {
     return parseClaim(query)
   } catch (error) {
@@ -31,7 +33,7 @@ function readClaim(deps: HttpDeps, query: string): MachineClaim {
   }
 }
 
-function splitOnce(text: string, mark: string): [string, string?] {
+export function splitOnce(text: string, mark: string): [string, string?] {
   const at = text.indexOf(mark)
   return at === -1 ? [text] : [text.slice(0, at), text.slice(at + 1)]
 }

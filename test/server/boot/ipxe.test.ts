@@ -1,20 +1,16 @@
 // The iPXE scripts as literals, and hostile texts that must stay texts.
 
 import t from 'tap'
-import {
-  entryScript,
-  holdScript,
-  installScript,
-  ipxeText,
-  kernelArgument,
-  localScript
-} from '../../../server/boot/ipxe.ts'
+import { kernelArgument } from '../../../server/boot/command-line.ts'
+import { entryScript, ipxeScripts } from '../../../server/boot/ipxe.ts'
+import { plainText } from '../../../server/boot/scripts.ts'
 import type { Profile } from '../../../server/contract/document.ts'
 import { hostileTexts, randomText } from '../../helpers/hostile.ts'
 import { seeded } from '../../helpers/random.ts'
 import { machineOf, profileOf } from './fixtures.ts'
 
 const base = 'http://10.0.0.1:8080'
+const { hold, install: installing, local } = ipxeScripts(base)
 
 t.test('entry', async t => {
   t.equal(
@@ -31,7 +27,7 @@ goto ask
 
 t.test('hold', async t => {
   t.equal(
-    holdScript({ reason: 'waiting for approval', retryUrl: `${base}/boot/ipxe`, seconds: 14.6 }),
+    hold({ reason: 'waiting for approval', seconds: 14.6 }),
     `#!ipxe
 :wait
 echo Slipway: this machine waits: waiting for approval
@@ -59,13 +55,13 @@ t.test('local disk', async t => {
   ] as const
   for (const { platform, lines } of rows) {
     const said = 'echo Slipway: booting from the local disk: the machine is ready'
-    const text = localScript({ platform, arch: null, reason: 'the machine is ready' })
+    const text = local({ platform, arch: null, reason: 'the machine is ready' })
     t.equal(text, `${['#!ipxe', said, ...lines].join('\n')}\n`, String(platform))
   }
 })
 
 function install(profile: Profile): string {
-  return installScript({
+  return installing({
     bootId: 'b-12345678',
     configUrl: `${base}/b/0123456789abcdef/config`,
     assetsUrl: `${base}/assets`,
@@ -111,20 +107,20 @@ t.test('a hostile text is shown and never acted upon', async t => {
   const seed = Date.now() % 1_000_000
   const random = seeded(seed)
   const texts = [...hostileTexts, ...Array.from({ length: 500 }, () => randomText(random))]
-  const inert = /^[A-Za-z0-9 _.,:/@+=()'?-]{0,160}$/
-  const lines = holdScript({ reason: 'x', retryUrl: base, seconds: 1 }).split('\n').length
+  const inert = /^[A-Za-z0-9 _.,:/@+=()?-]{0,160}$/
+  const lines = hold({ reason: 'x', seconds: 1 }).split('\n').length
   for (const [index, text] of texts.entries()) {
-    t.match(ipxeText(text), inert, `text ${index}, seed ${seed}`)
-    t.equal(holdScript({ reason: text, retryUrl: base, seconds: 1 }).split('\n').length, lines, `lines of ${index}`)
+    t.match(plainText(text), inert, `text ${index}, seed ${seed}`)
+    t.equal(hold({ reason: text, seconds: 1 }).split('\n').length, lines, `lines of ${index}`)
     if (/[^!-~]|[${}"'\\|<>;#`()*!^]|^-|^$/.test(text))
       t.throws(() => kernelArgument(text), TypeError, `argument ${index}`)
   }
-  t.equal(ipxeText('a && b || ${c}; d'), 'a ? b ? ?c?, d')
+  t.equal(plainText('a && b || ${c}; d'), 'a ? b ? ?c?, d')
 })
 
 t.test('a URL that is more than one word is a bug of ours', async t => {
   for (const url of ['http://x/a b', 'http://x/${mac}', 'http://x/\nreboot', 'ftp://x/', 'http://x/|']) {
-    t.throws(() => holdScript({ reason: '', retryUrl: url, seconds: 1 }), TypeError, JSON.stringify(url).slice(1, 12))
+    t.throws(() => ipxeScripts(url).hold({ reason: '', seconds: 1 }), TypeError, JSON.stringify(url).slice(1, 12))
   }
   const long = Array.from({ length: 32 }, () => 'x'.repeat(255))
   t.throws(() => install(profileOf('centos-stream', { os: { kernelArguments: long } })), /too long/)
