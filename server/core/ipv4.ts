@@ -12,15 +12,32 @@ export function toNumber(address: string): number {
   return value
 }
 
-/** From 0 to 2^32 - 1; null when the text is not four decimal parts without leading zeros. */
+/** From 0 to 2^32 - 1; null when it is not four decimal parts without leading zeros. Asked many times a packet. */
 export function parseAddress(text: string): number | null {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1) ?? []
-  if (parts.length === 0 || parts.some(part => Number(part) > 255 || String(Number(part)) !== part)) return null
-  return parts.reduce((sum, part) => sum * 256 + Number(part), 0)
+  let [sum, parts, part, digits] = [0, 1, 0, 0]
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (char === DOT) {
+      if (digits === 0 || (parts += 1) > 4) return null
+      sum = sum * 256 + part
+      part = 0
+      digits = 0
+    } else {
+      if (char < ZERO || char > NINE || (digits > 0 && part === 0)) return null
+      part = part * 10 + char - ZERO
+      if (part > 255) return null
+      digits += 1
+    }
+  }
+  return parts === 4 && digits > 0 ? sum * 256 + part : null
 }
 
+const DOT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+
 export function toAddress(value: number): string {
-  return [24, 16, 8, 0].map(shift => (value >>> shift) & 0xff).join('.')
+  return `${(value >>> 24) & 0xff}.${(value >>> 16) & 0xff}.${(value >>> 8) & 0xff}.${value & 0xff}`
 }
 
 /** Reads 10.0.0.0/24; bits below the prefix are dropped. */

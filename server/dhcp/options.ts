@@ -1,4 +1,4 @@
-// DHCP options (RFC 2132): the codes as data, and the two functions that walk an options area. Nothing here knows of
+// DHCP options (RFC 2132): the codes as data, and the functions that walk an options area. Nothing here knows of
 // BOOTP headers, sockets or policy; what is inside options 43, 77, 97 and 175 is in nested.ts.
 //
 //   +------+-----+---- ~ ----+
@@ -49,48 +49,96 @@ export type OptionName = keyof Options
 
 // Each row pairs a name with its own codec; that pairing is checked above and erased here.
 const rows = Object.entries(table) as unknown as ReadonlyArray<[name: OptionName, option: Option<unknown>]>
+const rowOf: ReadonlyArray<(typeof rows)[number] | undefined> = byCode()
 
 const PAD = 0
 const END = 255
+/** What one length byte can say; a longer value is cut. */
+const VALUE_MAX = 255
 
-/** The raw values of one or more areas by code, joined over the areas (RFC 3396 §7: options, `file`, `sname`). */
-export function readOptions(areas: readonly Buffer[]): Map<number, Buffer> {
-  const pieces = new Map<number, Buffer[]>()
+/** Where the value of an option stands; two pieces of one code are joined in bytes of their own. */
+export interface Place {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** Where the values of all areas are, by code; pieces of one are joined (RFC 3396 §7: options, `file`, `sname`). */
+export function readOptions(areas: readonly Buffer[]): Map<number, Place> {
+  const places = new Map<number, Place>()
   for (const area of areas) {
-    for (const [code, value] of entries(area)) {
-      const found = pieces.get(code)
-      if (found === undefined) pieces.set(code, [value])
-      else found.push(value)
-    }
+    walk(area, (code, start, end) => {
+      const former = places.get(code)
+      places.set(code, former === undefined ? { bytes: area, start, end } : join(former, area.subarray(start, end)))
+    })
   }
-  return new Map([...pieces].map(([code, values]) => [code, values.length === 1 ? values[0]! : Buffer.concat(values)]))
+  return places
 }
 
 /** Gives raw values their names and types; codes that are not in the table are left out. */
-export function decodeOptions(values: ReadonlyMap<number, Buffer>): Options {
+export function decodeOptions(places: ReadonlyMap<number, Place>): Options {
   const options: Record<string, unknown> = {}
-  for (const [name, { code, codec }] of rows) {
-    const bytes = values.get(code)
-    if (bytes !== undefined) options[name] = named(name, code, () => codec.decode(bytes))
+  for (const [code, { bytes, start, end }] of places) {
+    const row = rowOf[code]
+    if (row === undefined) continue
+    const [name, { codec }] = row
+    try {
+      options[name] = codec.read(bytes, start, end)
+    } catch (cause) {
+      throw new MalformedPacket(`option ${code} (${name})`, { cause })
+    }
   }
   return options
 }
 
-/** The options area for these options, with its end mark. */
-export function encodeOptions(options: Options): Buffer {
-  const parts: Buffer[] = []
+/** How long the options area for these options is, with its end mark. */
+export function sizeOfOptions(options: Options): number {
+  let size = 1
+  for (const [name, { codec }] of rows) {
+    const value = options[name]
+    if (value === undefined) continue
+    const length = codec.size(value)
+    size += length + 2 * Math.max(1, Math.ceil(length / VALUE_MAX))
+  }
+  return size
+}
+
+/** Writes the options area, with its end mark; returns where it ends. */
+export function writeOptions(options: Options, into: Buffer, from: number): number {
+  let at = from
   for (const [name, { code, codec }] of rows) {
     const value = options[name]
     if (value === undefined) continue
-    for (const chunk of cut(codec.encode(value), 255)) parts.push(Buffer.of(code, chunk.length), chunk)
+    const length = codec.size(value)
+    if (length > VALUE_MAX) at = writeCut(code, codec.encode(value), into, at)
+    else {
+      into[at] = code
+      into[at + 1] = length
+      codec.write(value, into, at + 2)
+      at += 2 + length
+    }
   }
-  return Buffer.concat([...parts, Buffer.of(END)])
+  into[at] = END
+  return at + 1
 }
 
-/** Walks one area, which may also be the inside of an option (43, 175), to its end mark or its end. */
-export function* entries(area: Buffer): Generator<[code: number, value: Buffer]> {
+/** The options area for these options, with its end mark. */
+export function encodeOptions(options: Options): Buffer {
+  const bytes = Buffer.alloc(sizeOfOptions(options))
+  writeOptions(options, bytes, 0)
+  return bytes
+}
+
+/** The options of one area, which may also be the inside of an option (43, 175), to its end mark or its end. */
+export function entries(area: Buffer): [code: number, value: Buffer][] {
+  const found: [code: number, value: Buffer][] = []
+  walk(area, (code, start, end) => found.push([code, area.subarray(start, end)]))
+  return found
+}
+
+function walk(area: Buffer, found: (code: number, start: number, end: number) => void): void {
   for (let at = 0; at < area.length;) {
-    const code = area.readUInt8(at)
+    const code = area[at]!
     if (code === END) return
     if (code === PAD) {
       at += 1
@@ -99,22 +147,32 @@ export function* entries(area: Buffer): Generator<[code: number, value: Buffer]>
     const start = at + 2
     const end = start + (area[at + 1] ?? Infinity)
     if (end > area.length) throw new MalformedPacket(`option ${code} runs past the end of its area`)
-    yield [code, area.subarray(start, end)]
+    found(code, start, end)
     at = end
   }
 }
 
-function cut(bytes: Buffer, size: number): Buffer[] {
-  if (bytes.length <= size) return [bytes]
-  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
+function join({ bytes, start, end }: Place, more: Buffer): Place {
+  const whole = Buffer.concat([bytes.subarray(start, end), more])
+  return { bytes: whole, start: 0, end: whole.length }
 }
 
-function named<T>(name: string, code: number, decode: () => T): T {
-  try {
-    return decode()
-  } catch (cause) {
-    throw new MalformedPacket(`option ${code} (${name})`, { cause })
+function writeCut(code: number, value: Buffer, into: Buffer, from: number): number {
+  let at = from
+  for (let start = 0; start < value.length; start += VALUE_MAX) {
+    const piece = value.subarray(start, start + VALUE_MAX)
+    into[at] = code
+    into[at + 1] = piece.length
+    into.set(piece, at + 2)
+    at += 2 + piece.length
   }
+  return at
+}
+
+function byCode(): ReadonlyArray<(typeof rows)[number] | undefined> {
+  const found: (typeof rows)[number][] = []
+  for (const row of rows) found[row[1].code] = row
+  return found
 }
 
 interface Option<T> {

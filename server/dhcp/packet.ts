@@ -8,8 +8,8 @@
 //
 // Option 52 says that `file` (1), `sname` (2) or both (3) hold options instead of text (RFC 2132 §9.3).
 
-import { MalformedPacket } from './codec.ts'
-import { decodeOptions, encodeOptions, type Options, readOptions } from './options.ts'
+import { MalformedPacket, readAddress, writeAddress } from './codec.ts'
+import { decodeOptions, type Options, readOptions, sizeOfOptions, writeOptions } from './options.ts'
 
 export interface Packet {
   readonly op: 'request' | 'reply'
@@ -52,6 +52,9 @@ export const PACKET_SIZE_MAX = 2048
 /** BOOTP's own size: some relays and ROMs drop less (RFC 1542 §2.1). */
 const PACKET_SIZE_MIN = 300
 const COOKIE = 0x63825363
+const NAME = 44
+const FILE = 108
+const FILE_END = 236
 const HEADER = 240
 const ETHERNET = 1
 
@@ -64,61 +67,84 @@ export function decodePacket(bytes: Buffer): Packet {
   if (op !== 1 && op !== 2) throw new MalformedPacket(`unknown op ${op}`)
   if (bytes[1] !== ETHERNET || bytes[2] !== 6) throw new MalformedPacket(`not an Ethernet client: type ${bytes[1]}`)
   const options = bytes.subarray(HEADER)
-  const file = bytes.subarray(108, 236)
-  const name = bytes.subarray(44, 108)
-  const overload = readOptions([options]).get(52)?.[0] ?? 0
-  const inFile = (overload & 1) !== 0
-  const inName = (overload & 2) !== 0
+  let places = readOptions([options])
+  const overload = places.get(52)
+  const marks = overload === undefined ? 0 : (overload.bytes[overload.start] ?? 0)
+  const inFile = (marks & 1) !== 0
+  const inName = (marks & 2) !== 0
+  if (inFile || inName) {
+    const more = [...(inFile ? [bytes.subarray(FILE, FILE_END)] : []), ...(inName ? [bytes.subarray(NAME, FILE)] : [])]
+    places = readOptions([options, ...more])
+  }
   return {
     op: op === 1 ? 'request' : 'reply',
-    hops: bytes.readUInt8(3),
+    hops: bytes[3]!,
     transaction: bytes.readUInt32BE(4),
     seconds: bytes.readUInt16BE(8),
     broadcast: (bytes.readUInt16BE(10) & 0x8000) !== 0,
-    clientAddress: bytes.subarray(12, 16).join('.'),
-    yourAddress: bytes.subarray(16, 20).join('.'),
-    nextServer: bytes.subarray(20, 24).join('.'),
-    relay: bytes.subarray(24, 28).join('.'),
-    mac: bytes.toString('hex', 28, 34).replace(/..(?!$)/g, '$&:'),
-    serverName: inName ? '' : zeroEnded(name),
-    bootFile: inFile ? '' : zeroEnded(file),
-    options: decodeOptions(readOptions([options, ...(inFile ? [file] : []), ...(inName ? [name] : [])]))
+    clientAddress: readAddress(bytes, 12),
+    yourAddress: readAddress(bytes, 16),
+    nextServer: readAddress(bytes, 20),
+    relay: readAddress(bytes, 24),
+    mac: readMac(bytes, 28),
+    serverName: inName ? '' : zeroEnded(bytes, NAME, FILE),
+    bootFile: inFile ? '' : zeroEnded(bytes, FILE, FILE_END),
+    options: decodeOptions(places)
   }
 }
 
 /** Writes a message, padded to BOOTP's size. A server name or boot file too long for its field is left out of it. */
 export function encodePacket(packet: Packet): Buffer {
-  const header = Buffer.alloc(HEADER)
-  header[0] = packet.op === 'request' ? 1 : 2
-  header[1] = ETHERNET
-  header[2] = 6
-  header[3] = packet.hops
-  header.writeUInt32BE(packet.transaction, 4)
-  header.writeUInt16BE(packet.seconds, 8)
-  header.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10)
-  for (const [i, address] of [packet.clientAddress, packet.yourAddress, packet.nextServer, packet.relay].entries()) {
-    header.set(address.split('.').map(Number), 12 + i * 4)
-  }
-  header.set(Buffer.from(packet.mac.replaceAll(':', ''), 'hex'), 28)
-  writeText(header, packet.serverName, 44, 64)
-  writeText(header, packet.bootFile, 108, 128)
-  header.writeUInt32BE(COOKIE, 236)
-  const bytes = Buffer.concat([header, encodeOptions(packet.options)])
-  return bytes.length >= PACKET_SIZE_MIN ? bytes : Buffer.concat([bytes], PACKET_SIZE_MIN)
+  const bytes = Buffer.alloc(sizeOfPacket(packet))
+  bytes[0] = packet.op === 'request' ? 1 : 2
+  bytes[1] = ETHERNET
+  bytes[2] = 6
+  bytes[3] = packet.hops
+  bytes.writeUInt32BE(packet.transaction, 4)
+  bytes.writeUInt16BE(packet.seconds, 8)
+  bytes.writeUInt16BE(packet.broadcast ? 0x8000 : 0, 10)
+  writeAddress(packet.clientAddress, bytes, 12)
+  writeAddress(packet.yourAddress, bytes, 16)
+  writeAddress(packet.nextServer, bytes, 20)
+  writeAddress(packet.relay, bytes, 24)
+  writeMac(packet.mac, bytes, 28)
+  writeText(bytes, packet.serverName, NAME, FILE)
+  writeText(bytes, packet.bootFile, FILE, FILE_END)
+  bytes.writeUInt32BE(COOKIE, 236)
+  writeOptions(packet.options, bytes, HEADER)
+  return bytes
 }
+
+/** How many bytes encodePacket() would give. */
+export function sizeOfPacket({ options }: Packet): number {
+  return Math.max(HEADER + sizeOfOptions(options), PACKET_SIZE_MIN)
+}
+
+const names = new Map(Object.entries(messageType).map(([name, type]) => [type, name as MessageName]))
 
 /** The name of a message type, or null for one that no server is asked (or none at all: plain BOOTP). */
-export function messageName(packet: Packet): MessageName | null {
-  const names = Object.keys(messageType) as MessageName[]
-  return names.find(name => messageType[name] === packet.options.messageType) ?? null
+export function messageName({ options }: Packet): MessageName | null {
+  return names.get(options.messageType as (typeof messageType)[MessageName]) ?? null
 }
 
-function zeroEnded(bytes: Buffer): string {
-  const end = bytes.indexOf(0)
-  return bytes.toString('utf8', 0, end === -1 ? bytes.length : end)
+const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+function readMac(bytes: Buffer, at: number): string {
+  let mac = hexOf[bytes[at]!]!
+  for (let n = 1; n < 6; n++) mac += `:${hexOf[bytes[at + n]!]}`
+  return mac
 }
 
-function writeText(header: Buffer, value: string, at: number, size: number): void {
-  const bytes = Buffer.from(value, 'utf8')
-  if (bytes.length < size) header.set(bytes, at)
+function writeMac(mac: string, into: Buffer, at: number): void {
+  for (let n = 0; n < 6; n++) into[at + n] = Number.parseInt(mac.slice(n * 3, n * 3 + 2), 16)
+}
+
+function zeroEnded(bytes: Buffer, start: number, end: number): string {
+  if (bytes[start] === 0) return ''
+  const zero = bytes.indexOf(0, start)
+  return bytes.toString('utf8', start, zero === -1 || zero > end ? end : zero)
+}
+
+function writeText(into: Buffer, value: string, start: number, end: number): void {
+  if (value !== '' && Buffer.byteLength(value) < end - start) into.write(value, start)
 }

@@ -7,7 +7,7 @@ import type { Context, Subnet } from './context.ts'
 import { type BootFile, bootFileFor, type Firmware } from './firmware.ts'
 import { encodeNested, noPxeDhcp, readNested } from './nested.ts'
 import type { OptionName, Options } from './options.ts'
-import { encodePacket, messageType, NO_ADDRESS, type Packet } from './packet.ts'
+import { messageType, NO_ADDRESS, type Packet, sizeOfPacket } from './packet.ts'
 import { originOf } from './relay.ts'
 
 export interface Reply {
@@ -233,7 +233,7 @@ function finish(request: Packet, reply: Pick<Reply, 'type' | 'packet' | 'to' | '
   const sizeMax = Math.min(Math.max(asked, SIZE_MIN), SIZE_MAX) - IP_AND_UDP
   let { packet } = reply
   for (const name of dispensable) {
-    if (encodePacket(packet).length <= sizeMax) break
+    if (sizeOfPacket(packet) <= sizeMax) break
     const { [name]: _, ...options } = packet.options
     packet = { ...packet, options }
   }
