@@ -2,6 +2,7 @@
 // opened; what is done with a packet is listener/server.ts.
 
 import type { NewEvent } from '../contract/event.ts'
+import type { DhcpServerView, Notice } from '../contract/network.ts'
 import { holderBeside, type Lease, type Reservation } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Log } from '../log.ts'
@@ -9,6 +10,7 @@ import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
 import { findSubnet, type Interface, openSubnets, reserveIn, type Subnet, type SubnetConfig } from './context.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
+import { createLookout } from './lookout/server.ts'
 import { findFree, type Way } from './socket.ts'
 import { limitEvents } from './story.ts'
 
@@ -35,6 +37,8 @@ export interface DhcpOptions {
   /** Used in authoritative mode, as the reservations are. */
   readonly subnets: readonly SubnetConfig[]
   readonly reservations: readonly Reservation[]
+  /** How often other DHCP servers are looked for; null or absent: never. */
+  readonly probeEveryMs?: number | null
 }
 
 export interface DhcpDeps {
@@ -51,6 +55,10 @@ export interface DhcpServer {
   readonly ports: { readonly server: number; readonly proxy: number }
   /** Replaces the reservations; from the next packet on they hold. */
   readonly reserve: (reservations: readonly Reservation[]) => void
+  /** Other DHCP servers that were heard. */
+  readonly others: () => DhcpServerView[]
+  /** What a person should know of these networks now. */
+  readonly notices: () => Notice[]
   readonly close: () => Promise<void>
 }
 
@@ -67,6 +75,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const told = limitEvents(deps)
   const tellers = { told, alarm: createAlarms({ now: deps.now, log: deps.log, told }) }
   const opened = new AsyncDisposableStack()
+  const lookout = createLookout({ mode, interfaces: own, probeEveryMs: options.probeEveryMs ?? null }, deps)
   const listeners: DhcpListener[] = []
   try {
     const plans = []
@@ -77,10 +86,12 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
       plans.push({ mode, ports: found, interface: each, bootUrl, subnets, ways })
     }
     for (const plan of plans) {
-      const listener = await startListener(plan, deps, tellers)
+      const listener = await startListener(plan, { ...deps, lookout }, tellers)
       opened.defer(() => listener.close())
       listeners.push(listener)
     }
+    lookout.start({ server: listeners[0]!.ports.server, client: ports.client })
+    opened.defer(() => lookout.close())
   } catch (error) {
     await opened.disposeAsync()
     throw error
@@ -89,7 +100,13 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
     if (authoritative) takeReservations(subnets, changed, deps)
   }
   reserveAll(reservations)
-  return { ports: listeners[0]!.ports, reserve: reserveAll, close: () => opened.disposeAsync() }
+  return {
+    ports: listeners[0]!.ports,
+    reserve: reserveAll,
+    others: lookout.servers,
+    notices: lookout.notices,
+    close: () => opened.disposeAsync()
+  }
 }
 
 /** What cannot be kept, or not yet, is said: nobody waits for a machine that never comes. */

@@ -113,6 +113,18 @@ export async function openUnicastSocket(
   return { port: socket.address().port, close: () => closeAll([socket]) }
 }
 
+/** Opens the clients' port beside whoever has it, to hear what servers say and to ask as a client would. */
+export async function openClientSocket(
+  own: Interface,
+  port: number,
+  way: 'bound' | 'plain',
+  listener: Listener
+): Promise<ServerSockets & { readonly send: Send }> {
+  const socket = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
+  listen(socket, listener, 'broadcast')
+  return { port, send: sendBy(socket), close: () => closeAll([socket]) }
+}
+
 function listen(socket: Socket, { receive, failed }: Listener, from: From): void {
   const send = sendBy(socket)
   socket.on('message', (bytes, peer) => receive(bytes, peer, send, from))

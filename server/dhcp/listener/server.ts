@@ -10,6 +10,7 @@ import { startAdvertiser } from '../advertise/server.ts'
 import type { Alarm } from '../alarms.ts'
 import { MalformedPacket } from '../codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
+import type { Lookout } from '../lookout/server.ts'
 import { decide, type Decision } from '../engine.ts'
 import { findFirmware } from '../firmware.ts'
 import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
@@ -32,6 +33,10 @@ export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
   /** Of all listeners: an address is given out once, whoever asks where. */
   readonly subnets: readonly Subnet[]
   readonly ways: { readonly server: Way; readonly proxy: Way }
+}
+
+export interface ListenerDeps extends DhcpDeps {
+  readonly lookout: Pick<Lookout, 'notes'>
 }
 
 export interface DhcpListener {
@@ -58,7 +63,7 @@ export interface Tellers {
 /** Throws a Fault when a port is taken or forbidden. */
 export async function startListener(
   options: ListenerOptions,
-  deps: DhcpDeps,
+  deps: ListenerDeps,
   { told, alarm }: Tellers
 ): Promise<DhcpListener> {
   const { interface: own, mode, bootUrl, subnets, ways } = options
@@ -84,6 +89,7 @@ export async function startListener(
     if (request === null) return deps.count('malformed', 'ignored')
     const routed = from === 'broadcast' ? null : routedClient(request, peer)
     if (from === 'elsewhere' && !isDistant(request, routed, own)) return deps.count('any', 'elsewhere')
+    if (door === 'server' && deps.lookout.notes(request, own)) return deps.count('any', 'probe')
     const subnet = findSubnet(subnets, own, originOf(request), routed)
     const context: Context = { mode, door, server: own.address, peer, subnet, ports, bootUrl, now: deps.now() }
     if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
