@@ -50,6 +50,7 @@ const RawConfig = Type.Object(
             )
           ),
           subnets: Type.Optional(Type.Array(RawSubnet, { maxItems: 64 })),
+          probe: Type.Optional(Type.Boolean()),
           leases: Type.Optional(Type.Object({ durability: Type.Optional(Type.Enum(['committed', 'written'])) }, strict))
         },
         strict
@@ -84,6 +85,8 @@ export interface Config {
     readonly mode: 'authoritative' | 'proxy' | 'off'
     readonly ports: { readonly server: number; readonly client: number; readonly proxy: number }
     readonly subnets: readonly SubnetConfig[]
+    /** Whether other DHCP servers are asked for. */
+    readonly probe: boolean
     /** What a lease survives before its ACK leaves: committed: a power cut; written: the end of this process. */
     readonly leases: { readonly durability: 'committed' | 'written' }
   }
@@ -147,6 +150,7 @@ function fill(raw: RawConfig): Config {
       mode: raw.dhcp?.mode ?? 'proxy',
       ports: { ...defaults.ports, ...raw.dhcp?.ports },
       subnets: (raw.dhcp?.subnets ?? []).map(fillSubnet),
+      probe: raw.dhcp?.probe ?? true,
       leases: { durability: raw.dhcp?.leases?.durability ?? 'committed' }
     },
     tftp: { port: raw.tftp?.port ?? defaults.tftp },

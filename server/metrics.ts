@@ -4,10 +4,17 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { NodeView } from './contract/api.ts'
 import type { NodeState } from './contract/names.ts'
+import type { DhcpServerView, Notice } from './contract/network.ts'
 import type { Counts } from './provision/deps.ts'
 import { countMachines } from './store/machine-counts.ts'
 import type { Db } from './store/schema.ts'
 import { listSlots } from './store/slots.ts'
+
+/** What the wire has noticed (dhcp/lookout). */
+interface Network {
+  readonly others: () => readonly DhcpServerView[]
+  readonly notices: () => readonly Notice[]
+}
 
 export interface Metrics {
   readonly counts: Counts & {
@@ -23,7 +30,7 @@ export interface Metrics {
 /** Installers take minutes, of which a firmware that loads a kernel by TFTP may take most. */
 const STAGE_SECONDS = [1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200]
 
-export function createMetrics(db: Db, nodes: () => readonly NodeView[]): Metrics {
+export function createMetrics(db: Db, nodes: () => readonly NodeView[], network: () => Network): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const counter = (name: string, help: string, labelNames: string[]) =>
@@ -44,6 +51,7 @@ export function createMetrics(db: Db, nodes: () => readonly NodeView[]): Metrics
     registers: [registry]
   })
   addGauges(registry, db, nodes)
+  addNetworkGauges(registry, network)
   return {
     counts: {
       boot: result => boots.inc({ result, stage: 'script' }),
@@ -92,6 +100,35 @@ function addGauges(registry: Registry, db: Db, nodes: () => readonly NodeView[])
     }
   })
   for (const gauge of [machines, slots, upgrades]) registry.registerMetric(gauge)
+}
+
+function addNetworkGauges(registry: Registry, network: () => Network): void {
+  const servers = new Gauge({
+    name: 'slipway_dhcp_servers',
+    help: 'Other DHCP servers that were heard within a quarter of an hour: expected beside a proxy, or rivals.',
+    registers: [],
+    labelNames: ['verdict'],
+    collect() {
+      const present = network()
+        .others()
+        .filter(other => other.present)
+      for (const verdict of ['expected', 'rival'] as const) {
+        this.set({ verdict }, present.filter(other => other.verdict === verdict).length)
+      }
+    }
+  })
+  const notices = new Gauge({
+    name: 'slipway_notices',
+    help: 'What a person should know of now, as the page shows it.',
+    registers: [],
+    labelNames: ['about'],
+    collect() {
+      this.reset()
+      for (const about of ['rival', 'no-addresses', 'blind', 'flood']) this.set({ about }, 0)
+      for (const { about } of network().notices()) this.inc({ about })
+    }
+  })
+  for (const gauge of [servers, notices]) registry.registerMetric(gauge)
 }
 
 /** The label is the node's to write: only the words that we know, or anybody could make a label value of each text. */

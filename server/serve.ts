@@ -33,7 +33,7 @@ import type { Db } from './store/schema.ts'
 import { createToken, findTokenByHash } from './store/tokens.ts'
 import { createBus, recordEvent, type Recorder } from './timeline.ts'
 import { buildPage } from './web/build.ts'
-import { type Refresh, startWire } from './wire.ts'
+import { noWire, startWire, type Wire } from './wire.ts'
 
 export interface ServeOptions {
   readonly log: Log
@@ -88,14 +88,18 @@ async function start(
   const ready = (node: string, version: string | null) => nodeReady(recorder, node, version)
   const cluster = await openCluster(config, { ...recorder, log, randomBytes, nodeReady: ready })
   opened.defer(() => cluster.close())
-  const metrics = createMetrics(db, () => cluster.nodes())
+  let wire: Wire = noWire
+  const metrics = createMetrics(
+    db,
+    () => cluster.nodes(),
+    () => wire
+  )
   const urls = {
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`
   }
   const digestOf = openDigests()
   const guard = openGuard(config.data, { digestOf, refused: refusal => tellRefused(recorder, log, refusal) })
-  let refresh: Refresh = async () => undefined
   const deps: HttpDeps = {
     ...recorder,
     log,
@@ -104,7 +108,8 @@ async function start(
     urls,
     artifacts: openFiles(config.data, guard, digestOf),
     cluster,
-    documentsChanged: () => refresh(),
+    documentsChanged: () => wire.refresh(),
+    network: { others: () => wire.others(), notices: () => wire.notices() },
     count: metrics.counts,
     metrics,
     logins,
@@ -132,8 +137,8 @@ async function start(
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
   const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
-  const wire = { recorder, relaxed, log, metrics, guard }
-  refresh = await startWire(config, networks, options.sockets ?? new Map(), wire, opened)
+  const wired = { recorder, relaxed, log, metrics, guard }
+  wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)
 

@@ -3,6 +3,7 @@
 import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { NewEvent } from './contract/event.ts'
+import type { DhcpServerView, Notice } from './contract/network.ts'
 import { parseMac } from './contract/net.ts'
 import type { Lease, Reservation } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
@@ -11,6 +12,7 @@ import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
+import { keepKnown } from './known.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { listDocuments } from './store/documents.ts'
@@ -40,8 +42,20 @@ export interface Network {
   readonly bootUrl: string
 }
 
-/** Reads the operator's documents again: the addresses that they keep for machines. */
-export type Refresh = () => Promise<void>
+/** DHCP and TFTP as they run. */
+export interface Wire {
+  /** Reads the operator's documents again: the addresses that they keep for machines. */
+  readonly refresh: () => Promise<void>
+  /** Other DHCP servers that were heard, and what a person should know of these networks. */
+  readonly others: () => DhcpServerView[]
+  readonly notices: () => Notice[]
+}
+
+/** For as long as there is none, or no DHCP. */
+export const noWire: Wire = { refresh: async () => undefined, others: () => [], notices: () => [] }
+
+/** A probe is one packet and its answers: as often as a person would wait to see a rogue server found. */
+const PROBE_EVERY_MS = 5 * 60_000
 
 /** Starts TFTP, then DHCP: nobody is sent to what does not answer yet. Throws a Fault when a port cannot be had. */
 export async function startWire(
@@ -50,9 +64,9 @@ export async function startWire(
   passed: Passed,
   deps: WireDeps,
   opened: AsyncDisposableStack
-): Promise<Refresh> {
+): Promise<Wire> {
   const { recorder, relaxed, log, metrics } = deps
-  const { mode, ports, subnets, leases: kept } = config.dhcp
+  const { mode, ports, subnets, probe, leases: kept } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
   const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
@@ -65,7 +79,7 @@ export async function startWire(
   }
   opened.defer(async () => void (await Promise.all(recording))) // when the wire is silent: the last packets' stories
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
-  if (mode === 'off') return async () => undefined
+  if (mode === 'off') return noWire
   const store = kept.durability === 'written' ? relaxed : db
   const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(store, batch))
   const leases = { list: () => listLeases(db), save }
@@ -75,16 +89,28 @@ export async function startWire(
     return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
   })
   const dhcp = await startDhcp(
-    { mode, attachments, ports, subnets, reservations: await listReservations(db) },
+    {
+      mode,
+      attachments,
+      ports,
+      subnets,
+      reservations: await listReservations(db),
+      probeEveryMs: probe ? PROBE_EVERY_MS : null
+    },
     { now, log, count: metrics.counts.dhcp, leases, seen }
   )
   opened.defer(() => dhcp.close())
+  const known = await keepKnown(recorder, dhcp.know, log, opened)
   // One after the other, so that what was read last is what holds.
   let refreshed = Promise.resolve()
-  return () =>
-    (refreshed = refreshed
+  const refresh = (): Promise<void> => {
+    known.again()
+    refreshed = refreshed
       .then(async () => dhcp.reserve(await listReservations(db)))
-      .catch((error: unknown) => log.error('dhcp.reservations-failed', { error })))
+      .catch((error: unknown) => log.error('dhcp.reservations-failed', { error }))
+    return refreshed
+  }
+  return { refresh, others: dhcp.others, notices: dhcp.notices }
 }
 
 async function listReservations(db: Db): Promise<Reservation[]> {

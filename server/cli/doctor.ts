@@ -1,5 +1,6 @@
-// slipway doctor: why does it not boot? Looks at our own services from outside, listens for other DHCP servers, reads a
-// machine's timeline. Sends nothing that a healthy network would notice.
+// slipway doctor: why does it not boot? Looks at our own services from outside, asks the server what it has noticed on
+// its networks, listens for other DHCP servers, reads a machine's timeline. Sends nothing that a healthy network would
+// notice.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { connect, type ServerOptions } from './connect.ts'
@@ -8,6 +9,7 @@ import { plainText, paint } from './table.ts'
 import { otherDhcpServers } from './doctor/dhcp.ts'
 import type { Finding } from './doctor/finding.ts'
 import { examineMachine } from './doctor/machine.ts'
+import { examineNetwork } from './doctor/network.ts'
 import { examineServices } from './doctor/services.ts'
 
 interface DoctorOptions extends ServerOptions {
@@ -36,6 +38,7 @@ async function examine(options: DoctorOptions, machine: string | undefined): Pro
   const server = await connect(options)
   const { findings, services } = await examineServices(server)
   if (services === null) return findings
+  findings.push(...(await examineNetwork(server)))
   if (services.dhcp !== null && options.listen > 0) {
     findings.push(await otherDhcpServers(services.dhcp, new URL(services.boot).hostname, options.listen))
   }

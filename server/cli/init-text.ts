@@ -93,6 +93,8 @@ dhcp:
   # off: something else says what to boot (next-server and file name).
   mode: proxy
   ports: {server: 67, client: 68, proxy: 4011}
+  # Ask every five minutes for other DHCP servers, and show them.
+  probe: true
   subnets: []
   # subnets:
   #   - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], lease: 1h}

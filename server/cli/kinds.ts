@@ -4,6 +4,7 @@ import type { BootView, LeaseView, NodeView } from '../contract/api.ts'
 import type { Cluster, Profile, Rule } from '../contract/document.ts'
 import type { TimelineEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
+import type { DhcpServerView } from '../contract/network.ts'
 import { age, type Column } from './table.ts'
 
 export interface ListKind {
@@ -111,6 +112,26 @@ export const kinds: Record<string, ListKind> = {
       { title: 'GRANTED', value: lease => age(lease.grantedAt, now) },
       { title: 'EXPIRES', value: lease => lease.expiresAt },
       { title: 'HOST', value: lease => lease.hostname }
+    ],
+    false
+  ),
+  'dhcp-servers': kind<DhcpServerView>(
+    'dhcp-servers',
+    'dhcp-server',
+    server => server.address,
+    now => [
+      { title: 'ADDRESS', value: server => server.address },
+      { title: 'INTERFACE', value: server => server.interface },
+      { title: 'VERDICT', value: server => server.verdict },
+      { title: 'OFFERED', value: server => server.offered },
+      { title: 'ROUTER', value: server => server.routers.join(',') },
+      { title: 'BOOTFILE', value: server => server.bootFile },
+      { title: 'MAC', value: server => server.mac },
+      { title: 'HEARD', value: server => age(server.lastSeen, now) },
+      { title: 'WHY', value: server => server.why, wide: true },
+      { title: 'RELAY', value: server => server.relay, wide: true },
+      { title: 'DNS', value: server => server.dns.join(','), wide: true },
+      { title: 'NEXT-SERVER', value: server => server.nextServer, wide: true }
     ],
     false
   ),

@@ -1,6 +1,6 @@
 // What the engine is told beside the packet: who we are on that network, and what there is to lease.
 
-import { createIndex, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
+import { createIndex, know, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
 import type { Origin } from './relay.ts'
@@ -74,6 +74,14 @@ export function reserveIn(subnets: readonly Subnet[], reservations: readonly Res
   })
   const all = new Set(kept.flat())
   return reservations.filter(reservation => !all.has(reservation))
+}
+
+/** Replaces the known machines, each by its MACs. Those that no pool has seen have an address left for them in each. */
+export function knowIn(subnets: readonly Subnet[], machines: readonly (readonly string[])[]): void {
+  const macs = new Set(machines.flat())
+  const seen = (mac: string): boolean => subnets.some(({ index }) => index.byMac.has(mac))
+  const unseen = machines.filter(each => !each.some(seen)).length
+  for (const { index } of subnets) know(index, macs, unseen)
 }
 
 function inside(network: Network, reservations: readonly Reservation[], taken: readonly string[]): Reservation[] {

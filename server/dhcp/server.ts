@@ -8,7 +8,15 @@ import { Fault } from '../core/fault.ts'
 import type { Log } from '../log.ts'
 import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
-import { findSubnet, type Interface, openSubnets, reserveIn, type Subnet, type SubnetConfig } from './context.ts'
+import {
+  findSubnet,
+  type Interface,
+  knowIn,
+  openSubnets,
+  reserveIn,
+  type Subnet,
+  type SubnetConfig
+} from './context.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
 import { createLookout } from './lookout/server.ts'
 import { findFree, type Way } from './socket.ts'
@@ -55,6 +63,8 @@ export interface DhcpServer {
   readonly ports: { readonly server: number; readonly proxy: number }
   /** Replaces the reservations; from the next packet on they hold. */
   readonly reserve: (reservations: readonly Reservation[]) => void
+  /** Replaces the machines that are known, each by its MACs: in a flood of strangers they find their addresses. */
+  readonly know: (machines: readonly (readonly string[])[]) => void
   /** Other DHCP servers that were heard. */
   readonly others: () => DhcpServerView[]
   /** What a person should know of these networks now. */
@@ -103,6 +113,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   return {
     ports: listeners[0]!.ports,
     reserve: reserveAll,
+    know: machines => knowIn(subnets, machines),
     others: lookout.servers,
     notices: lookout.notices,
     close: () => opened.disposeAsync()

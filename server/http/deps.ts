@@ -1,6 +1,7 @@
 // What the HTTP servers need beside what provisioning needs. serve.ts supplies it; tests supply their own.
 
 import type { FastifyInstance } from 'fastify'
+import type { DhcpServerView, Notice } from '../contract/network.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../provision/deps.ts'
@@ -14,6 +15,8 @@ export interface HttpDeps extends Deps {
   readonly metrics: Metrics
   readonly logins: Logins
   readonly page: Page
+  /** What DHCP has noticed beside its own work. */
+  readonly network: { readonly others: () => DhcpServerView[]; readonly notices: () => Notice[] }
   /** Where the services that are not HTTP listen; null for one that is off. Said to `slipway doctor`. */
   readonly services: { readonly tftp: number | null; readonly dhcp: { server: number; client: number } | null }
 }

@@ -4,6 +4,7 @@
 import type { NodeView, Session } from '../contract/api.ts'
 import type { TimelineEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
+import type { Notice } from '../contract/network.ts'
 import type { Action } from './words.ts'
 
 export class Refused extends Error {
@@ -40,6 +41,7 @@ export const session = () => call<Session>('GET', '/session')
 export const logout = () => call<object>('DELETE', '/session')
 export const machines = () => call<Machine[]>('GET', '/machines')
 export const nodes = () => call<NodeView[]>('GET', '/nodes')
+export const notices = () => call<Notice[]>('GET', '/notices')
 export const profiles = () => call<Array<{ metadata: { name: string } }>>('GET', '/profiles')
 export const timeline = (machine: string) => call<TimelineEvent[]>('GET', `/events?machine=${machine}&limit=500`)
 export const act = (machine: string, action: Action, body: object) =>

@@ -20,7 +20,17 @@ export interface Page {
 }
 
 /** The modules of the page; a browser asks for them by these names. */
-const modules = ['main.ts', 'api.ts', 'live.ts', 'list.ts', 'machine.ts', 'nodes.ts', 'login.ts', 'words.ts']
+const modules = [
+  'main.ts',
+  'api.ts',
+  'live.ts',
+  'list.ts',
+  'machine.ts',
+  'nodes.ts',
+  'notices.ts',
+  'login.ts',
+  'words.ts'
+]
 
 const importMap = JSON.stringify({
   imports: { preact: '/web/preact.mjs', 'preact/hooks': '/web/preact-hooks.mjs' }

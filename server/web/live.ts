@@ -4,20 +4,22 @@
 import type { NodeView } from '../contract/api.ts'
 import type { TimelineEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
+import type { Notice } from '../contract/network.ts'
 import * as api from './api.ts'
 
 export interface Picture {
   readonly machines: readonly Machine[]
   readonly nodes: readonly NodeView[]
+  readonly notices: readonly Notice[]
   /** The newest events, oldest first. */
   readonly events: readonly TimelineEvent[]
   readonly connected: boolean
 }
 
-export const nothingYet: Picture = { machines: [], nodes: [], events: [], connected: false }
+export const nothingYet: Picture = { machines: [], nodes: [], notices: [], events: [], connected: false }
 
 const REFRESH_MS = 300
-/** Nodes change without an event of ours. */
+/** Nodes and networks change without an event of ours. */
 const NODES_EVERY_MS = 5_000
 const EVENTS_KEPT = 300
 
@@ -33,8 +35,8 @@ export function follow(show: (picture: Picture) => void, fail: (error: unknown) 
   const refresh = async (): Promise<void> => {
     timer = null
     try {
-      const [machines, nodes] = await Promise.all([api.machines(), api.nodes()])
-      change({ machines, nodes })
+      const [machines, nodes, notices] = await Promise.all([api.machines(), api.nodes(), api.notices()])
+      change({ machines, nodes, notices })
     } catch (error) {
       fail(error)
     }

@@ -10,6 +10,7 @@ import { follow, nothingYet } from './live.ts'
 import { Login } from './login.ts'
 import { MachineView } from './machine.ts'
 import { NodeList } from './nodes.ts'
+import { NoticeList } from './notices.ts'
 
 type Who = { kind: 'unknown' } | { kind: 'nobody'; message: string } | { kind: 'role'; role: AccessRole }
 
@@ -81,6 +82,7 @@ function Fleet({ role, leave }: { role: AccessRole; leave: (message: string) => 
     h(
       'main',
       null,
+      h(NoticeList, { notices: picture.notices, now }),
       h(MachineList, { machines: picture.machines, profiles, chosen, choose: setChosen, mayAct, attempt, now }),
       h(NodeList, { nodes: picture.nodes, mayAct, attempt })
     ),

@@ -1,5 +1,5 @@
-// The DHCP server as a process, so that a test can put it into a network namespace: node dhcp-program.ts IF[,IF] MODE.
-// Prints a line of JSON for each event and each lease, and `ready` first.
+// The DHCP server as a process, so that a test can put it into a network namespace: node dhcp-program.ts IF[,IF] MODE
+// [PROBE_MS]. Prints a line of JSON for each event and each lease, and `ready` first; on SIGUSR1 what it has noticed.
 
 import { passedSockets } from '../../server/activation.ts'
 import { startDhcp } from '../../server/dhcp/server.ts'
@@ -7,7 +7,7 @@ import { readInterface } from '../../server/dhcp/socket.ts'
 import { createLog } from '../../server/log.ts'
 import { distant, second, subnet } from './dhcp.ts'
 
-const [names = 'br0', mode = 'authoritative'] = process.argv.slice(2)
+const [names = 'br0', mode = 'authoritative', probeMs] = process.argv.slice(2)
 const say = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
 const passed = passedSockets(process.env, process.pid)
 const server = await startDhcp(
@@ -20,7 +20,8 @@ const server = await startDhcp(
     }),
     ports: { server: 67, client: 68, proxy: 4011 },
     subnets: [subnet, second, distant],
-    reservations: []
+    reservations: [],
+    probeEveryMs: probeMs === undefined ? null : Number(probeMs)
   },
   {
     now: () => new Date(),
@@ -31,4 +32,5 @@ const server = await startDhcp(
   }
 )
 say({ ready: server.ports })
+process.on('SIGUSR1', () => say({ others: server.others(), notices: server.notices() }))
 process.once('SIGTERM', () => void server.close())

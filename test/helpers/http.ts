@@ -9,6 +9,7 @@ import type { JoinReply } from '../../server/contract/agent.ts'
 import type { AccessRole, NodeView } from '../../server/contract/api.ts'
 import type { Profile, Rule } from '../../server/contract/document.ts'
 import type { Machine } from '../../server/contract/machine.ts'
+import type { DhcpServerView, Notice } from '../../server/contract/network.ts'
 import { Fault } from '../../server/core/fault.ts'
 import type { HttpDeps } from '../../server/http/deps.ts'
 import { openFiles } from '../../server/http/files.ts'
@@ -30,6 +31,9 @@ export interface World extends HttpDeps {
   readonly clock: { now: Date }
   readonly nodesSeen: NodeView[]
   readonly asked: string[]
+  /** What DHCP is said to have noticed. */
+  readonly others: DhcpServerView[]
+  readonly noticed: Notice[]
   /** Where the planes are; tests that listen say so here. */
   readonly places: { boot: string; control: string }
   readonly services: { tftp: number | null; dhcp: { server: number; client: number } | null }
@@ -60,7 +64,13 @@ export async function createWorld(
   const logged: World['logged'] = []
   const keep = (event: string, fields: object = {}) => void logged.push({ event, fields })
   const log: Log = { debug() {}, info() {}, warn: keep, error: keep }
-  const metrics = createMetrics(db, () => nodesSeen)
+  const others: DhcpServerView[] = []
+  const notices: Notice[] = []
+  const metrics = createMetrics(
+    db,
+    () => nodesSeen,
+    () => ({ others: () => others, notices: () => notices })
+  )
   const world: World = {
     db,
     data,
@@ -82,6 +92,9 @@ export async function createWorld(
     metrics,
     logins: createLogins(randomBytes, now),
     page,
+    others,
+    noticed: notices,
+    network: { others: () => others, notices: () => notices },
     services: { tftp: null, dhcp: null },
     tokens: { viewer: 'Bearer viewer-token', operator: 'Bearer operator-token', admin: 'Bearer admin-token' }
   }

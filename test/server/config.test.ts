@@ -19,6 +19,7 @@ dhcp:
   subnets:
     - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], domain: rack.example, lease: 1h}
   leases: {durability: written}
+  probe: false
 tftp: {port: 69}
 boot: {port: 8080, url: null}
 control: {port: 8443, url: null, certificate: null, key: null}
@@ -56,7 +57,8 @@ t.test('the example of the documentation', async t => {
           leaseSeconds: 3600
         }
       ],
-      leases: { durability: 'written' }
+      leases: { durability: 'written' },
+      probe: false
     },
     tftp: { port: 69 },
     boot: { port: 8080, url: null },
@@ -75,7 +77,8 @@ t.test('defaults', async t => {
       mode: 'proxy',
       ports: { server: 67, client: 68, proxy: 4011 },
       subnets: [],
-      leases: { durability: 'committed' }
+      leases: { durability: 'committed' },
+      probe: true
     }
   })
   t.match(config, {

@@ -1,6 +1,6 @@
 // Hears what DHCP servers say to clients on one interface, and asks them every few minutes as a new client would. The
-// clients' port may be the host's own DHCP client's as well: both share it, or we say that we cannot look. What comes of
-// it is lookout/server.ts.
+// clients' port may be the host's own DHCP client's as well: both share it, or we say that we cannot look. What comes
+// of it is lookout/server.ts.
 
 import { randomInt } from 'node:crypto'
 import type { RemoteInfo } from 'node:dgram'

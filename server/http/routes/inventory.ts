@@ -1,9 +1,10 @@
-// /api/v1/{boots,leases,events}: what happened, for reading only.
+// /api/v1/{boots,leases,events,dhcp-servers,notices}: what happened and what was noticed, for reading only.
 
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BootView, LeaseView } from '../../contract/api.ts'
 import { TimelineEvent } from '../../contract/event.ts'
+import { DhcpServerView, Notice } from '../../contract/network.ts'
 import { Problem } from '../../contract/problem.ts'
 import { Fault } from '../../core/fault.ts'
 import { machineByRef } from '../../provision/machines.ts'
@@ -26,7 +27,7 @@ const EventFilter = Type.Object(
   strict
 )
 
-export function inventoryRoutes({ db }: HttpDeps): FastifyPluginAsyncTypebox {
+export function inventoryRoutes({ db, network }: HttpDeps): FastifyPluginAsyncTypebox {
   return async app => {
     app.get(
       '/boots',
@@ -52,6 +53,14 @@ export function inventoryRoutes({ db }: HttpDeps): FastifyPluginAsyncTypebox {
         grantedAt: lease.grantedAt.toISOString(),
         expiresAt: lease.expiresAt.toISOString()
       }))
+    )
+    app.get(
+      '/dhcp-servers',
+      { config: viewer, schema: { response: { 200: Type.Array(DhcpServerView), ...errors } } },
+      async () => network.others()
+    )
+    app.get('/notices', { config: viewer, schema: { response: { 200: Type.Array(Notice), ...errors } } }, async () =>
+      network.notices()
     )
     app.get(
       '/events',

@@ -120,11 +120,12 @@ async function call(
 const table = `
   public   GET /   GET /healthz   GET /readyz   GET /openapi.json   POST /api/v1/session
            GET /web/style.css   GET /web/icon.svg   GET /web/main.ts   GET /web/api.ts   GET /web/live.ts   GET /web/list.ts
-           GET /web/machine.ts   GET /web/nodes.ts   GET /web/login.ts   GET /web/words.ts
+           GET /web/machine.ts   GET /web/nodes.ts   GET /web/notices.ts   GET /web/login.ts   GET /web/words.ts
            GET /web/preact.mjs   GET /web/preact-hooks.mjs
   viewer   GET /metrics   GET /api/v1/services   GET /api/v1/session   DELETE /api/v1/session   GET /api/v1/watch
            GET /api/v1/machines   GET /api/v1/machines/:ref
            GET /api/v1/boots   GET /api/v1/boots/:id   GET /api/v1/leases   GET /api/v1/events
+           GET /api/v1/dhcp-servers   GET /api/v1/notices
            GET /api/v1/nodes   GET /api/v1/nodes/:name
            GET /api/v1/profiles   GET /api/v1/profiles/:name   GET /api/v1/rules   GET /api/v1/rules/:name
            GET /api/v1/clusters   GET /api/v1/clusters/:name   GET /api/v1/facts   GET /api/v1/facts/:name

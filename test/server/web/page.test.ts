@@ -3,8 +3,12 @@
 import type { AddressInfo } from 'node:net'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { type Packet } from '../../../server/dhcp/packet.ts'
+import { probeMessage } from '../../../server/dhcp/probe/message.ts'
+import { createRivals, hear, rivalNotices, sightingOfReply } from '../../../server/dhcp/rivals.ts'
 import { buildBootApp } from '../../../server/http/boot-app.ts'
 import { buildControlApp } from '../../../server/http/control-app.ts'
+import { recordEvent } from '../../../server/timeline.ts'
 import { buildPage } from '../../../server/web/build.ts'
 import { bootUrl, createWorld, fakeAuthority, nodeView, putDocuments, type World } from '../../helpers/http.ts'
 import { findProgram, needs } from '../../helpers/require.ts'
@@ -103,6 +107,40 @@ t.test('what hardware says stays text', wants, async t => {
   t.equal(await page.getByRole('button', { name: /^(approve|reject|retire)/ }).count(), 0, 'a viewer may only look')
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
   t.equal(wide, false, '4 KB of serial number do not push the page out of the window')
+  t.same(faults, [])
+})
+
+t.test('another DHCP server is shown, with its address and what it offers', wants, async t => {
+  const world = await createWorld(t, fakeAuthority(), await buildPage())
+  const { page, url, faults } = await open(t, world)
+  await page.goto(`${url}/#code=${world.logins.issueCode('viewer')}`)
+  await page.getByText('None yet. Power one on').waitFor()
+  t.equal(await page.getByRole('alert').count(), 0)
+
+  const rivals = createRivals('authoritative')
+  const packet: Packet = {
+    ...probeMessage(1),
+    op: 'reply',
+    yourAddress: '10.0.0.50',
+    bootFile: `<img src=x onerror="document.title='owned'">`,
+    options: { messageType: 2, serverId: '10.0.0.9', routers: ['10.0.0.254'] }
+  }
+  const place = { interface: 'eth1', relay: null }
+  const [event] = hear(rivals, sightingOfReply(packet, place, '10.0.0.9', '52:54:00:00:00:66'), world.now())
+  world.noticed.push(...rivalNotices(rivals, world.now()))
+  await recordEvent(world, event!) // the page hears of it at once
+
+  const alert = page.getByRole('alert')
+  await alert.waitFor()
+  t.match(await alert.innerText(), /Another DHCP server/)
+  t.match(await alert.innerText(), /10\.0\.0\.9 \(52:54:00:00:00:66\), offers 10\.0\.0\.50, router 10\.0\.0\.254/)
+  t.match(await alert.innerText(), 'boot file <img src=x')
+  t.equal(await page.locator('main img').count(), 0, 'what was heard stays text')
+  t.equal(await page.title(), 'Slipway')
+
+  world.noticed.length = 0
+  await recordEvent(world, { type: 'dhcp.rival-gone', message: 'it is away' })
+  await alert.waitFor({ state: 'detached' })
   t.same(faults, [])
 })
 
