@@ -22,6 +22,8 @@ export interface Metrics {
     readonly tftp: (result: string) => void
     /** Bytes on an HTTP socket that are no request, or come too slowly or too large to be one. */
     readonly malformedHttp: () => void
+    /** How the sending of a file over HTTP ended. */
+    readonly download: (result: string) => void
   }
   readonly contentType: string
   readonly text: () => Promise<string>
@@ -42,6 +44,7 @@ export function createMetrics(db: Db, nodes: () => readonly NodeView[], network:
   const joins = counter('joins_total', 'Requests to join the cluster.', ['result'])
   const dhcp = counter('dhcp_packets_total', 'DHCP packets.', ['type', 'result'])
   const tftp = counter('tftp_transfers_total', 'TFTP transfers.', ['result'])
+  const downloads = counter('http_downloads_total', 'Files sent over HTTP, by how it ended.', ['result'])
   const malformed = counter('http_malformed_total', 'What came on HTTP sockets and was no request.', [])
   const stages = new Histogram({
     name: 'slipway_boot_stage_seconds',
@@ -62,7 +65,8 @@ export function createMetrics(db: Db, nodes: () => readonly NodeView[], network:
       join: result => joins.inc({ result }),
       dhcp: (type, result) => dhcp.inc({ type, result }),
       tftp: result => tftp.inc({ result }),
-      malformedHttp: () => malformed.inc()
+      malformedHttp: () => malformed.inc(),
+      download: result => downloads.inc({ result })
     },
     contentType: registry.contentType,
     text: () => registry.metrics()

@@ -17,6 +17,8 @@ import { readInterface } from './dhcp/socket.ts'
 import { buildBootApp } from './http/boot-app.ts'
 import { buildControlApp } from './http/control-app.ts'
 import type { App, HttpDeps } from './http/deps.ts'
+import { createDownloads } from './http/download/serve.ts'
+import { openSender } from './http/download/sendfile/client.ts'
 import { openFiles } from './http/files.ts'
 import { createLogins } from './http/logins.ts'
 import { renewedIdentity, serverIdentity } from './identity.ts'
@@ -100,6 +102,8 @@ async function start(
   }
   const digestOf = openDigests()
   const guard = openGuard(config.data, { digestOf, refused: refusal => tellRefused(recorder, log, refusal) })
+  const sender = openSender(log)
+  opened.defer(() => sender?.close())
   const deps: HttpDeps = {
     ...recorder,
     log,
@@ -107,6 +111,7 @@ async function start(
     randomBytes,
     urls,
     artifacts: openFiles(config.data, guard, digestOf),
+    downloads: createDownloads({ log, now, sender, count: metrics.counts.download }),
     cluster,
     documentsChanged: () => wire.refresh(),
     network: { others: () => wire.others(), notices: () => wire.notices() },

@@ -1,14 +1,18 @@
 // What both planes have in common: bounds on everything a stranger can make grow, strict schemas, one shape of errors.
 
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import { guardConnections } from './connections.ts'
 import type { App, HttpDeps, Limits, TlsOptions } from './deps.ts'
 import { problemHandler, problemOf, sendProblem } from './problem.ts'
 import { SpelledResponse } from './spelling/server.ts'
+import { targetOf } from './target.ts'
 
 /** An iPXE query with five SMBIOS texts of 4 KB, each byte percent-encoded, must pass: 60 KB and a little. */
 const HEADER_BYTES_MAX = 72 * 1024
 /** Names, nonces and file paths; longer ones are nobody's. */
 const PARAMETER_LENGTH_MAX = 1024
+/** A browser sends some twenty, firmware five. */
+const HEADERS_MAX = 100
 
 const defaults: Limits = {
   headersTimeoutMs: 10_000,
@@ -16,8 +20,9 @@ const defaults: Limits = {
   /** A download that stands still this long has lost its reader. Heartbeats keep live watches above it. */
   idleTimeoutMs: 120_000,
   checkEveryMs: 2_000,
-  /** 1,000 machines at once, each with a connection for the kernel and one for its config. */
-  connectionsMax: 4_000
+  /** 1,000 machines at once need 2,000; ten thousand idle ones on top must keep nobody out. About 20 KB each. */
+  connectionsMax: 16_000,
+  connectionsPerAddressMax: 2_000
 }
 
 export interface AppOptions {
@@ -42,7 +47,8 @@ export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, o
     connectionTimeout: bounds.idleTimeoutMs,
     forceCloseConnections: true as const,
     trustProxy: false, // X-Forwarded-For is text like any other: the address is the connection's
-    routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: PARAMETER_LENGTH_MAX },
+    rewriteUrl: ({ url = '/' }: { url?: string | undefined }) => targetOf(url),
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     // Refuse what we do not know: the defaults drop unknown fields and coerce wrong types.
     ajv: { customOptions: { removeAdditional: false as const, coerceTypes: false as const, allErrors: true } },
     frameworkErrors: (error: Parameters<typeof problemOf>[0], _: FastifyRequest, reply: FastifyReply) => {
@@ -65,12 +71,20 @@ export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, o
       })) as unknown as App
   app.server.maxConnections = bounds.connectionsMax
   // Answering (400, 408, 431) and closing is fastify's.
-  app.server.on('clientError', () => metrics.counts.malformedHttp())
+  guardConnections(app.server, bounds, metrics.counts.malformedHttp)
+  app.addHook('onRequest', refuseManyHeaders)
   app.setErrorHandler(problemHandler(log))
   app.setNotFoundHandler(async (_request, reply) =>
     sendProblem(reply, { type: 'about:blank', title: 'not found', status: 404, detail: 'there is nothing here' })
   )
   return app
+}
+
+/** Node keeps 2,000 and drops the rest without a word: what is left would be another request. */
+async function refuseManyHeaders(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  if (request.raw.rawHeaders.length / 2 <= HEADERS_MAX) return undefined
+  const detail = `more than ${HEADERS_MAX} header fields`
+  return sendProblem(reply, { type: 'about:blank', title: 'too many headers', status: 431, detail })
 }
 
 /** The two ends of the connection a request came by. */

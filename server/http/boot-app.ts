@@ -2,7 +2,6 @@
 // single boots. Never answers by redirect: shim and old firmware do not follow. All that one can do here beside reading
 // is to say that one's own installer runs.
 
-import fastifyStatic from '@fastify/static'
 import { createApp } from './app.ts'
 import type { App, HttpDeps, Limits } from './deps.ts'
 import { assetRoutes } from './routes/assets.ts'
@@ -16,7 +15,6 @@ const BODY_BYTES_MAX = 1024
 
 export async function buildBootApp(deps: HttpDeps, limits: Partial<Limits> = {}): Promise<App> {
   const app = createApp(deps, { bodyBytesMax: BODY_BYTES_MAX, tls: null, limits })
-  await app.register(fastifyStatic, { root: '/', serve: false })
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'))
   await app.register(ipxeRoutes(deps))
   await app.register(grubRoutes(deps))

@@ -5,6 +5,8 @@ import type { DhcpServerView, Notice } from '../contract/network.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../provision/deps.ts'
+import type { Downloads } from './download/serve.ts'
+import type { ConnectionLimits } from './connections.ts'
 import type { Files } from './files.ts'
 import type { Logins } from './logins.ts'
 import type { Page } from '../web/build.ts'
@@ -12,6 +14,7 @@ import type { Page } from '../web/build.ts'
 export interface HttpDeps extends Deps {
   readonly log: Log
   readonly artifacts: Files
+  readonly downloads: Downloads
   readonly metrics: Metrics
   readonly logins: Logins
   readonly page: Page
@@ -22,7 +25,7 @@ export interface HttpDeps extends Deps {
 }
 
 /** Bounds of one listener; the defaults are in app.ts, tests pass shorter ones. */
-export interface Limits {
+export interface Limits extends ConnectionLimits {
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly idleTimeoutMs: number

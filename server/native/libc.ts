@@ -3,7 +3,7 @@
 
 type Call = (...values: ReadonlyArray<number | bigint | Buffer>) => number | bigint
 
-/** Each returns -1 when the system refuses; why is not told. */
+/** Each returns -1 when the system refuses; errno() then tells why. */
 export interface Libc {
   readonly socket: Call
   readonly setsockopt: Call
@@ -11,6 +11,16 @@ export interface Libc {
   readonly ioctl: Call
   readonly sendto: Call
   readonly close: Call
+  readonly shutdown: Call
+  readonly fcntl: Call
+  readonly read: Call
+  readonly write: Call
+  readonly sendfile: Call
+  readonly eventfd: Call
+  readonly epoll_create1: Call
+  readonly epoll_ctl: Call
+  readonly epoll_wait: Call
+  readonly __errno_location: Call
 }
 
 const signatures = {
@@ -19,21 +29,41 @@ const signatures = {
   bind: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   ioctl: { arguments: ['int32', 'uint64', 'pointer'], return: 'int32' },
   sendto: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'], return: 'int64' },
-  close: { arguments: ['int32'], return: 'int32' }
+  close: { arguments: ['int32'], return: 'int32' },
+  shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
+  fcntl: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },
+  read: { arguments: ['int32', 'pointer', 'uint64'], return: 'int64' },
+  write: { arguments: ['int32', 'pointer', 'uint64'], return: 'int64' },
+  sendfile: { arguments: ['int32', 'int32', 'pointer', 'uint64'], return: 'int64' },
+  eventfd: { arguments: ['uint32', 'int32'], return: 'int32' },
+  epoll_create1: { arguments: ['int32'], return: 'int32' },
+  epoll_ctl: { arguments: ['int32', 'int32', 'int32', 'pointer'], return: 'int32' },
+  epoll_wait: { arguments: ['int32', 'pointer', 'int32', 'int32'], return: 'int32' },
+  __errno_location: { arguments: [], return: 'pointer' }
 }
 
 interface Ffi {
   readonly dlopen: (library: null, functions: typeof signatures) => { readonly functions: Libc }
+  readonly toArrayBuffer: (pointer: bigint, length: number, copy: boolean) => ArrayBuffer
 }
 
 let opened: Libc | null | undefined
+let error: Int32Array | null = null
 
-/** Opened once for this process, which holds the library anyway; null on a Node without node:ffi. */
+/** Opened once for this thread, whose process holds the library anyway; null on a Node without node:ffi. */
 export function openLibc(): Libc | null {
   if (opened !== undefined) return opened
   const ffi = process.getBuiltinModule('node:ffi') as unknown as Ffi | undefined
   opened = ffi?.dlopen(null, signatures).functions ?? null
+  // errno is a word of the thread's own memory, whose address the C libraries of Linux tell; it never moves.
+  const place = opened?.__errno_location()
+  error = ffi && typeof place === 'bigint' ? new Int32Array(ffi.toArrayBuffer(place, 4, false)) : null
   return opened
+}
+
+/** Why the last call of this thread returned -1: to be asked before anything else is called. 0 when nobody knows. */
+export function errno(): number {
+  return error?.[0] ?? 0
 }
 
 /** The kernel's structures are little-endian on all that we run on. */

@@ -12,6 +12,7 @@ import type { Machine } from '../../server/contract/machine.ts'
 import type { DhcpServerView, Notice } from '../../server/contract/network.ts'
 import { Fault } from '../../server/core/fault.ts'
 import type { HttpDeps } from '../../server/http/deps.ts'
+import { createDownloads } from '../../server/http/download/serve.ts'
 import { openFiles } from '../../server/http/files.ts'
 import { createLogins } from '../../server/http/logins.ts'
 import type { Log } from '../../server/log.ts'
@@ -86,6 +87,7 @@ export async function createWorld(
     urls: { boot: () => places.boot, control: () => places.control },
     places,
     artifacts: openFiles(data),
+    downloads: createDownloads({ log, now, sender: null, count: metrics.counts.download }),
     cluster: fakeCluster(nodesSeen, asked),
     documentsChanged: async () => void asked.push('documents'),
     count: metrics.counts,

@@ -6,24 +6,18 @@ import { Type } from 'typebox'
 import { Fault } from '../../core/fault.ts'
 import type { HttpDeps } from '../deps.ts'
 
-/**
- * Which dot files there are is for files.ts. Names carry versions, so what is cached stays right; firmware does not
- * cache at all.
- */
-const options = { dotfiles: 'allow', index: false, cacheControl: false, etag: true, acceptRanges: true } as const
-
-export function assetRoutes({ artifacts }: HttpDeps): FastifyPluginAsyncTypebox {
+export function assetRoutes({ artifacts, downloads }: HttpDeps): FastifyPluginAsyncTypebox {
   return async app => {
     app.get('/assets/*', { schema: { params: Type.Object({ '*': Type.String() }) } }, async (request, reply) => {
       const served = await artifacts.locate(request.params['*'])
       if (served === null) throw new Fault('not_found', 'no such file below assets')
-      return reply.sendFile(served.name, served.folder, options)
+      return downloads.send(request, reply, served)
     })
     const arch = Type.Object({ arch: Type.Enum(['x86_64', 'arm64']) })
     app.get('/agent/:arch', { schema: { params: arch } }, async (request, reply) => {
       const agent = await artifacts.findAgent(request.params.arch)
       if (agent === null) throw new Fault('not_found', `no agent for ${request.params.arch} in the data folder`)
-      return reply.type('application/octet-stream').sendFile(basename(agent.path), dirname(agent.path), options)
+      return downloads.send(request, reply, { folder: dirname(agent.path), name: basename(agent.path) })
     })
   }
 }
