@@ -4,6 +4,7 @@
 import { type Static, Type } from 'typebox'
 import { checkMeaning } from './config-checks.ts'
 import type { Problem } from './core/fault.ts'
+import { Loader } from './contract/document.ts'
 import { compileSchema } from './core/schema.ts'
 
 const strict = { additionalProperties: false }
@@ -57,7 +58,17 @@ const RawConfig = Type.Object(
       )
     ),
     tftp: Type.Optional(Type.Object({ port: Type.Optional(Port) }, strict)),
-    boot: Type.Optional(Type.Object({ port: Type.Optional(Port), url: Type.Optional(nullable(Text)) }, strict)),
+    boot: Type.Optional(
+      Type.Object(
+        {
+          port: Type.Optional(Port),
+          url: Type.Optional(nullable(Text)),
+          /** How UEFI machines are led to their script, unless a Machine document says otherwise. */
+          loader: Type.Optional(Loader)
+        },
+        strict
+      )
+    ),
     control: Type.Optional(
       Type.Object(
         {
@@ -92,7 +103,7 @@ export interface Config {
   }
   readonly tftp: { readonly port: number }
   /** url: without a slash at its end. */
-  readonly boot: { readonly port: number; readonly url: string | null }
+  readonly boot: { readonly port: number; readonly url: string | null; readonly loader: Loader }
   readonly control: {
     readonly port: number
     readonly url: string | null
@@ -154,7 +165,11 @@ function fill(raw: RawConfig): Config {
       leases: { durability: raw.dhcp?.leases?.durability ?? 'committed' }
     },
     tftp: { port: raw.tftp?.port ?? defaults.tftp },
-    boot: { port: raw.boot?.port ?? defaults.boot, url: withoutSlash(raw.boot?.url ?? null) },
+    boot: {
+      port: raw.boot?.port ?? defaults.boot,
+      url: withoutSlash(raw.boot?.url ?? null),
+      loader: raw.boot?.loader ?? 'ipxe'
+    },
     control: {
       port: raw.control?.port ?? defaults.control,
       url: withoutSlash(raw.control?.url ?? null),

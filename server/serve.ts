@@ -141,7 +141,10 @@ async function start(
   for (const { address } of interfaces) {
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
-  const networks = interfaces.map(each => ({ interface: each, bootUrl: urls.boot(each.address) }))
+  const networks = interfaces.map(each => ({
+    interface: each,
+    places: { bootUrl: urls.boot(each.address), secureUrl: null }
+  }))
   const wired = { recorder, relaxed, log, metrics, guard }
   wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
   await pruneEvents(db) // while it runs, each event written prunes

@@ -2,6 +2,7 @@
 
 import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
+import type { Loader } from './contract/document.ts'
 import type { NewEvent } from './contract/event.ts'
 import type { DhcpServerView, Notice } from './contract/network.ts'
 import { parseMac } from './contract/net.ts'
@@ -10,7 +11,7 @@ import { createBatches } from './core/batches.ts'
 import type { Guard } from './data/assets/guard/files.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
-import { startDhcp } from './dhcp/server.ts'
+import { type Attachment, startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
 import { keepKnown } from './known.ts'
 import type { Log } from './log.ts'
@@ -38,8 +39,7 @@ const EVENTS_AT_ONCE = 64
 /** A network that machines boot from. */
 export interface Network {
   readonly interface: Interface
-  /** The boot plane as machines there reach it. */
-  readonly bootUrl: string
+  readonly places: Attachment['places']
 }
 
 /** DHCP and TFTP as they run. */
@@ -88,16 +88,18 @@ export async function startWire(
     const server = passed.get(socketName('dhcp', name)) ?? null
     return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
   })
+  let facts = await readFacts(db)
+  const loaderOf = (mac: string): Loader => facts.loaders.get(mac) ?? config.boot.loader
   const dhcp = await startDhcp(
     {
       mode,
       attachments,
       ports,
       subnets,
-      reservations: await listReservations(db),
+      reservations: facts.reservations,
       probeEveryMs: probe ? PROBE_EVERY_MS : null
     },
-    { now, log, count: metrics.counts.dhcp, leases, seen }
+    { now, log, count: metrics.counts.dhcp, leases, seen, loaderOf }
   )
   opened.defer(() => dhcp.close())
   const known = await keepKnown(recorder, dhcp.know, log, opened)
@@ -106,17 +108,25 @@ export async function startWire(
   const refresh = (): Promise<void> => {
     known.again()
     refreshed = refreshed
-      .then(async () => dhcp.reserve(await listReservations(db)))
+      .then(async () => {
+        facts = await readFacts(db)
+        dhcp.reserve(facts.reservations)
+      })
       .catch((error: unknown) => log.error('dhcp.reservations-failed', { error }))
     return refreshed
   }
   return { refresh, others: dhcp.others, notices: dhcp.notices }
 }
 
-async function listReservations(db: Db): Promise<Reservation[]> {
-  return (await listDocuments(db, 'Machine')).flatMap(({ spec: { macs, address } }) =>
-    address === undefined ? [] : macs.map(text => ({ mac: parseMac(text)!, address }))
+/** What the operator's Machine documents say to DHCP. */
+async function readFacts(db: Db): Promise<{ reservations: Reservation[]; loaders: ReadonlyMap<string, Loader> }> {
+  const all = (await listDocuments(db, 'Machine')).flatMap(({ spec: { macs, address, loader } }) =>
+    macs.map(text => ({ mac: parseMac(text)!, address, loader }))
   )
+  return {
+    reservations: all.flatMap(({ mac, address }) => (address === undefined ? [] : [{ mac, address }])),
+    loaders: new Map(all.flatMap(({ mac, loader }) => (loader === undefined ? [] : [[mac, loader] as const])))
+  }
 }
 
 async function startTftps(

@@ -180,6 +180,13 @@ export const ClusterSpec = Type.Object(
 )
 export type ClusterSpec = Static<typeof ClusterSpec>
 
+/**
+ * How UEFI machines are led to their boot script. iPXE runs where Secure Boot is off; where it is on firmware starts
+ * what Microsoft signed: shim, which starts GRUB, which starts a kernel of the same vendor. No machine says which.
+ */
+export const Loader = Type.Enum(['ipxe', 'shim'])
+export type Loader = Static<typeof Loader>
+
 /** Fixed facts of one machine, known before it is seen. */
 export const MachineSpec = Type.Object(
   {
@@ -188,6 +195,7 @@ export const MachineSpec = Type.Object(
       maxItems: 16
     }),
     profile: Type.Optional(DocumentName),
+    loader: Type.Optional(Loader),
     /** The address that is kept for it, inside or outside the pool of its subnet. */
     address: Type.Optional(Type.String({ format: 'ipv4' }))
   },

@@ -3,6 +3,7 @@
 import { createIndex, know, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
+import type { BootWay } from './firmware.ts'
 import type { Origin } from './relay.ts'
 
 export interface SubnetConfig {
@@ -44,8 +45,7 @@ export interface Context {
   readonly peer: { readonly address: string; readonly port: number }
   readonly subnet: Subnet | null
   readonly ports: { readonly server: number; readonly client: number }
-  /** http://10.0.0.1:8080, as machines reach it. */
-  readonly bootUrl: string
+  readonly boot: BootWay
   readonly now: Date
 }
 

@@ -19,7 +19,7 @@ import {
 import { contains } from '../core/ipv4.ts'
 import type { Alarm } from './alarms.ts'
 import type { Context, Subnet } from './context.ts'
-import { type Firmware, findFirmware } from './firmware.ts'
+import { bootFileFor, type Firmware, findFirmware } from './firmware.ts'
 import { NO_ADDRESS, messageName, type Packet } from './packet.ts'
 import { originOf } from './relay.ts'
 import { ack, nak, offer, proxyReply, type Reply } from './reply.ts'
@@ -48,7 +48,7 @@ export function decide(request: Packet, context: Context): Decision {
   const type = messageName(request)
   if (type === null) return silence('it has no DHCP message type')
   if (type === 'offer' || type === 'ack' || type === 'nak') return silence(`a client does not send ${type}`)
-  const firmware = findFirmware(request.options)
+  const firmware = findFirmware(request)
   if (context.mode === 'proxy' || context.door === 'proxy') return decideProxy(request, type, firmware, context)
   if (context.subnet === null) {
     const place = placeOf(request, context)
@@ -79,6 +79,9 @@ function decideProxy(
   context: Context
 ): Decision {
   if (firmware === null) return silence('it is no boot client')
+  const boot = bootFileFor(firmware, context.boot)
+  // An offer without a boot file would only keep it from the others.
+  if (boot.by === 'none') return silence(boot.reason, true)
   if (context.door === 'server') {
     return type === 'discover' ? proxyReply(request, 'offer', firmware, context) : silence('another server leases')
   }

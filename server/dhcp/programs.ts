@@ -1,13 +1,9 @@
 // The boot programs: every file that firmware is told to load, or that what it loaded asks for next. One table says
 // which there are; what an operator lacks (`slipway check`, `doctor`) is read from it too. Bytes are data/files.ts.
 
-export type Platform = 'bios' | 'uefi-x86_64' | 'uefi-arm64'
+import type { Loader } from '../contract/document.ts'
 
-/**
- * How UEFI machines are led to their script. iPXE runs where Secure Boot is off; where it is on firmware starts what
- * Microsoft signed: shim, which starts GRUB, which starts a kernel of the same vendor. BIOS knows no Secure Boot.
- */
-export type Loader = 'ipxe' | 'shim'
+export type Platform = 'bios' | 'uefi-x86_64' | 'uefi-arm64'
 
 export interface BootProgram {
   /** Its name in the data folder's boot/, which TFTP serves at its root and HTTP below /assets/boot. */

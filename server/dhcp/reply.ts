@@ -75,7 +75,7 @@ export function nak(request: Packet, context: Context, reason: string): Reply {
  * goes to the port that asked: OVMF asks from 4011, iPXE from 68 (seen), and iPXE's boot item is given back to it.
  */
 export function proxyReply(request: Packet, type: 'offer' | 'ack', firmware: Firmware, context: Context): Reply {
-  const boot = bootFileFor(firmware, context.bootUrl)
+  const boot = bootFileFor(firmware, context.boot)
   const item = readNested(request.options.vendorSpecific).get(71)
   const control: ReadonlyArray<readonly [number, Buffer]> = [
     [6, Buffer.of(8)],
@@ -106,7 +106,7 @@ function leasing(
   context: Context,
   address: string | null
 ): Reply {
-  const boot = firmware === null ? null : bootFileFor(firmware, context.bootUrl)
+  const boot = firmware === null ? null : bootFileFor(firmware, context.boot)
   const packet: Packet = {
     ...header(request),
     yourAddress: address ?? NO_ADDRESS,

@@ -1,6 +1,7 @@
 // The DHCP server: one listener an interface, one set of subnets for all of them. Here is decided how the sockets are
 // opened; what is done with a packet is listener/server.ts.
 
+import type { Loader } from '../contract/document.ts'
 import type { NewEvent } from '../contract/event.ts'
 import type { DhcpServerView, Notice } from '../contract/network.ts'
 import { holderBeside, type Lease, type Reservation } from '../core/allocation.ts'
@@ -8,6 +9,7 @@ import { Fault } from '../core/fault.ts'
 import type { Log } from '../log.ts'
 import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
+import { createChains } from './chains.ts'
 import {
   findSubnet,
   type Interface,
@@ -17,6 +19,7 @@ import {
   type Subnet,
   type SubnetConfig
 } from './context.ts'
+import type { BootWay } from './firmware.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
 import { createLookout } from './lookout/server.ts'
 import { findFree, type Way } from './socket.ts'
@@ -31,8 +34,8 @@ export interface LeaseStore {
 /** One of the networks that are served. */
 export interface Attachment {
   readonly interface: Interface
-  /** The boot plane as machines there reach it: http://10.0.0.1:8080. */
-  readonly bootUrl: string
+  /** The boot plane as machines there reach it: http://10.0.0.1:8080, and by HTTPS where that is on. */
+  readonly places: Pick<BootWay, 'bootUrl' | 'secureUrl'>
   /** Sockets that are open already, bound to the interface; null for those that are not. */
   readonly handles: { readonly server: number | null; readonly proxy: number | null }
 }
@@ -56,6 +59,8 @@ export interface DhcpDeps {
   readonly count: (type: string, result: string) => void
   readonly leases: LeaseStore
   readonly seen: (event: NewEvent) => void
+  /** What the operator wants this machine to be led by; asked for each packet. */
+  readonly loaderOf: (mac: string) => Loader
 }
 
 export interface DhcpServer {
@@ -84,16 +89,17 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const waysOf = chooseWays(attachments, deps.log)
   const told = limitEvents(deps)
   const tellers = { told, alarm: createAlarms({ now: deps.now, log: deps.log, told }) }
+  const chains = createChains()
   const opened = new AsyncDisposableStack()
   const lookout = createLookout({ mode, interfaces: own, probeEveryMs: options.probeEveryMs ?? null }, deps)
   const listeners: DhcpListener[] = []
   try {
     const plans = []
     for (const attachment of attachments) {
-      const { interface: each, bootUrl } = attachment
+      const { interface: each, places } = attachment
       const ways = waysOf(attachment)
       const found = { ...ports, server: await findFree(each, ports.server, ways.server) }
-      plans.push({ mode, ports: found, interface: each, bootUrl, subnets, ways })
+      plans.push({ mode, ports: found, interface: each, places, subnets, ways, chains })
     }
     for (const plan of plans) {
       const listener = await startListener(plan, { ...deps, lookout }, tellers)

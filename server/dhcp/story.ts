@@ -9,7 +9,7 @@ import { messageName, type Packet } from './packet.ts'
 
 /** The events of one packet and its answer; none when it is of no interest to a machine's story. */
 export function tell(request: Packet, decision: Decision, server: string): NewEvent[] {
-  const firmware = findFirmware(request.options)
+  const firmware = findFirmware(request)
   if (firmware === null) return []
   const { mac } = request
   const who = describeFirmware(firmware)
@@ -27,11 +27,15 @@ export function tell(request: Packet, decision: Decision, server: string): NewEv
   const boot = decision.boot === null ? [] : [show(decision.boot)]
   const answer = [...given, ...boot].join(', ')
   const answered = { ...detail, ...(given.length > 0 ? { address } : {}), ...fileOf(decision.boot) }
+  const level = decision.boot?.by === 'none' ? ({ level: 'warning' } as const) : {}
   switch (decision.type) {
     case 'offer':
-      return [...asked, { type: 'dhcp.offer', mac, message: `${who} was offered ${answer}`, detail: answered }]
+      return [
+        ...asked,
+        { type: 'dhcp.offer', mac, ...level, message: `${who} was offered ${answer}`, detail: answered }
+      ]
     case 'ack':
-      return [{ type: 'dhcp.ack', mac, message: `${who} was given ${answer}`, detail: answered }]
+      return [{ type: 'dhcp.ack', mac, ...level, message: `${who} was given ${answer}`, detail: answered }]
     case 'nak':
       return [{ type: 'dhcp.nak', mac, level: 'warning', message: `${who} was refused: ${decision.reason}`, detail }]
   }

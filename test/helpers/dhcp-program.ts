@@ -16,7 +16,7 @@ const server = await startDhcp(
     attachments: names.split(',').map(name => {
       const own = readInterface(name)
       const handles = { server: passed.get(`dhcp-${name}`) ?? null, proxy: passed.get(`proxy-${name}`) ?? null }
-      return { interface: own, bootUrl: `http://${own.address}:8080`, handles }
+      return { interface: own, places: { bootUrl: `http://${own.address}:8080`, secureUrl: null }, handles }
     }),
     ports: { server: 67, client: 68, proxy: 4011 },
     subnets: [subnet, second, distant],
@@ -28,7 +28,8 @@ const server = await startDhcp(
     log: createLog('info', process.stdout),
     count: (type, result) => say({ count: `${type} ${result}` }),
     leases: { list: async () => [], save: async lease => say({ lease }) },
-    seen: event => say({ event })
+    seen: event => say({ event }),
+    loaderOf: () => 'ipxe'
   }
 )
 say({ ready: server.ports })

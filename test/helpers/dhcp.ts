@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lease } from '../../server/core/allocation.ts'
+import { noChain } from '../../server/dhcp/chains.ts'
 import { type Context, openSubnets, type SubnetConfig } from '../../server/dhcp/context.ts'
 
 /** Spaced hex as bytes. */
@@ -59,7 +60,7 @@ export function contextOf(changes: Partial<Context> = {}, leases: readonly Lease
     peer: { address: '0.0.0.0', port: 68 },
     subnet: openSubnets([subnet], ['10.77.0.1'], leases)[0]!,
     ports: { server: 67, client: 68 },
-    bootUrl: 'http://10.77.0.1:8080',
+    boot: { bootUrl: 'http://10.77.0.1:8080', secureUrl: null, loader: 'ipxe', chain: noChain },
     now,
     ...changes
   }

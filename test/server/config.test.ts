@@ -61,7 +61,7 @@ t.test('the example of the documentation', async t => {
       probe: false
     },
     tftp: { port: 69 },
-    boot: { port: 8080, url: null },
+    boot: { port: 8080, url: null, loader: 'ipxe' },
     control: { port: 8443, url: null, certificate: null, key: null },
     cluster: { kubeconfig: '/etc/slipway/kubeconfig' },
     log: { level: 'info' }

@@ -8,6 +8,7 @@ import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
 import { startAdvertiser } from '../advertise/server.ts'
 import type { Alarm } from '../alarms.ts'
+import type { Chains } from '../chains.ts'
 import { MalformedPacket } from '../codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
 import type { Lookout } from '../lookout/server.ts'
@@ -16,7 +17,7 @@ import { findFirmware } from '../firmware.ts'
 import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
 import { originOf } from '../relay.ts'
 import type { Reply } from '../reply.ts'
-import type { DhcpDeps, DhcpOptions } from '../server.ts'
+import type { Attachment, DhcpDeps, DhcpOptions } from '../server.ts'
 import {
   broadcastAddress,
   type Listener,
@@ -29,7 +30,9 @@ import { tell } from '../story.ts'
 
 export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
   readonly interface: Interface
-  readonly bootUrl: string
+  readonly places: Attachment['places']
+  /** Of all listeners, as the subnets are. */
+  readonly chains: Chains
   /** Of all listeners: an address is given out once, whoever asks where. */
   readonly subnets: readonly Subnet[]
   readonly ways: { readonly server: Way; readonly proxy: Way }
@@ -66,7 +69,7 @@ export async function startListener(
   deps: ListenerDeps,
   { told, alarm }: Tellers
 ): Promise<DhcpListener> {
-  const { interface: own, mode, bootUrl, subnets, ways } = options
+  const { interface: own, mode, places, subnets, ways, chains } = options
   const working = new Set<Promise<void>>()
   const ports = { server: options.ports.server, client: options.ports.client }
 
@@ -91,11 +94,17 @@ export async function startListener(
     if (from === 'elsewhere' && !isDistant(request, routed, own)) return deps.count('any', 'elsewhere')
     if (door === 'server' && deps.lookout.notes(request, own)) return deps.count('any', 'probe')
     const subnet = findSubnet(subnets, own, originOf(request), routed)
-    const context: Context = { mode, door, server: own.address, peer, subnet, ports, bootUrl, now: deps.now() }
+    const now = deps.now()
+    const { mac, transaction } = request
+    const boot = { ...places, loader: deps.loaderOf(mac), chain: chains.find(mac, transaction, now) }
+    const context: Context = { mode, door, server: own.address, peer, subnet, ports, boot, now }
     if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
     const decision = decide(request, context)
     takeUp(request, decision, context)
-    if (findFirmware(request.options)?.kind.endsWith('ipxe') === true) advertiser.wake()
+    const firmware = findFirmware(request)
+    const given = decision.kind === 'reply' ? decision.boot : null
+    if (firmware !== null && given !== null) chains.note(mac, transaction, firmware, given, now)
+    if (firmware?.kind.endsWith('ipxe') === true) advertiser.wake()
     const type = messageName(request) ?? 'other'
     const failure = await carryOut(decision, send)
     deps.count(type, failure === null ? resultOf(decision) : 'failed')

@@ -40,7 +40,7 @@ t.test('captures', { skip }, async t => {
         if (type === 'discover') t.equal(decision.kind, 'reply', 'every DISCOVER is answered')
         if (decision.kind === 'reply' && decision.boot !== null) files.add(nameOf(decision.boot))
         const proxied = decide(packet, contextOf({ mode: 'proxy', subnet: null }))
-        const boots = findFirmware(packet.options) !== null
+        const boots = findFirmware(packet) !== null
         t.equal(proxied.kind, type === 'discover' && boots ? 'reply' : 'silence')
       }
       const chain = Object.keys(chains).find(start => name.startsWith(start))

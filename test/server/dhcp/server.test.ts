@@ -31,7 +31,7 @@ interface World {
 function lo(handles: Partial<Attachment['handles']> = {}): Attachment {
   return {
     interface: readInterface('lo'),
-    bootUrl: 'http://127.0.0.1:8080',
+    places: { bootUrl: 'http://127.0.0.1:8080', secureUrl: null },
     handles: { server: null, proxy: null, ...handles }
   }
 }
@@ -65,6 +65,7 @@ async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<D
       count: (type, result) => counts.set(`${type} ${result}`, (counts.get(`${type} ${result}`) ?? 0) + 1),
       leases: { list: async () => [], save: async lease => void saved.push(lease) },
       seen: event => void events.push(event),
+      loaderOf: () => 'ipxe',
       ...deps
     }
   )
