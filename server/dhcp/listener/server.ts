@@ -39,15 +39,19 @@ export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
 }
 
 export interface ListenerDeps extends DhcpDeps {
-  readonly lookout: Pick<Lookout, 'notes'>
+  readonly lookout: Pick<Lookout, 'notes' | 'asked'>
 }
 
 export interface DhcpListener {
   readonly ports: { readonly server: number; readonly proxy: number }
+  /** What the sockets do with each datagram; for tests, which have more of them than a socket takes. */
+  readonly receive: (heard: Heard, send: Send) => void
+  /** Resolves when all that was received is answered or not. */
+  readonly idle: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-interface Heard {
+export interface Heard {
   readonly bytes: Buffer
   readonly door: Context['door']
   readonly peer: RemoteInfo
@@ -101,6 +105,7 @@ export async function startListener(
     if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
     const decision = decide(request, context)
     takeUp(request, decision, context)
+    const hushed = subnet !== null && asksForAddress(request) && deps.lookout.asked(request, decision, subnet)
     const firmware = findFirmware(request)
     const given = decision.kind === 'reply' ? decision.boot : null
     if (firmware !== null && given !== null) chains.note(mac, transaction, firmware, given, now)
@@ -110,7 +115,7 @@ export async function startListener(
     deps.count(type, failure === null ? resultOf(decision) : 'failed')
     if (failure !== null) return deps.log.error('dhcp.failed', { type, mac: request.mac, error: failure.error })
     deps.log.debug('dhcp.packet', { type, mac: request.mac, result: resultOf(decision), reason: decision.reason })
-    for (const event of tell(request, decision, own.address)) told(event)
+    for (const event of hushed ? [] : tell(request, decision, own.address)) told(event)
     if (decision.kind === 'silence' && decision.alarm !== null) alarm(decision.alarm, decision.reason)
   }
 
@@ -152,6 +157,8 @@ export async function startListener(
   }
   return {
     ports: { server: server.port, proxy: proxy.port },
+    receive,
+    idle: async () => void (await Promise.all(working)),
     close: () => (closing ??= close())
   }
 }

@@ -4,7 +4,9 @@
 import type { NewEvent } from '../../contract/event.ts'
 import type { DhcpServerView, Notice } from '../../contract/network.ts'
 import type { Log } from '../../log.ts'
-import type { Interface } from '../context.ts'
+import type { Interface, Subnet } from '../context.ts'
+import type { Decision } from '../engine.ts'
+import { createFloods, floodNotices, isOfFlood, watchFlood } from '../flood.ts'
 import { NO_ADDRESS, type Packet } from '../packet.ts'
 import { type Prober, startProber } from '../probe/server.ts'
 import {
@@ -35,6 +37,8 @@ export interface LookoutDeps {
 export interface Lookout {
   /** Takes note of a message to servers; true when it is a probe of our own, which nobody here answers. */
   readonly notes: (packet: Packet, own: Interface) => boolean
+  /** Takes note of what became of a wish for an address; true when its machine is one of a flood: no word of it. */
+  readonly asked: (packet: Packet, decision: Decision, subnet: Subnet) => boolean
   /** Begins to ask, on these ports. */
   readonly start: (ports: { readonly server: number; readonly client: number }) => void
   readonly servers: () => DhcpServerView[]
@@ -51,6 +55,7 @@ interface Round {
 export function createLookout(options: LookoutOptions, { now, log, seen }: LookoutDeps): Lookout {
   const { mode, interfaces, probeEveryMs } = options
   const rivals = createRivals(mode)
+  const floods = createFloods()
   const own = new Set(interfaces.map(({ address }) => address))
   const probers: Prober[] = []
   const rounds = new Map<string, Round>()
@@ -79,6 +84,11 @@ export function createLookout(options: LookoutOptions, { now, log, seen }: Looko
       if (sighting !== null) take(sighting)
       return false
     },
+    asked({ mac }, decision, subnet) {
+      const event = watchFlood(floods, subnet, decision.kind === 'reply', now())
+      if (event !== null) tell([event])
+      return isOfFlood(subnet, mac, now())
+    },
     start(ports) {
       if (probeEveryMs === null) return
       for (const each of interfaces.filter(({ loopback }) => !loopback)) {
@@ -96,6 +106,7 @@ export function createLookout(options: LookoutOptions, { now, log, seen }: Looko
     servers: () => listServers(rivals, now()),
     notices: () => [
       ...rivalNotices(rivals, now()),
+      ...floodNotices(floods, now()),
       ...[...rounds].flatMap(([device, { why, since }]): Notice[] => {
         const about = { level: 'note', since: since.toISOString() } as const
         if (why !== null) {
