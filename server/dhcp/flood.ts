@@ -28,7 +28,7 @@ export function watchFlood({ lasting }: Floods, subnet: Subnet, answered: boolea
     if (flood === undefined) return null
     lasting.delete(subnet)
     const minutes = Math.ceil((now.getTime() - flood.since.getTime()) / 60_000)
-    const message = `the flood of unknown machines on ${network} is over, after ${minutes} min and ${flood.refused} refusals`
+    const message = `the flood of strangers on ${network} is over, after ${minutes} min and ${flood.refused} refusals`
     return { type: 'dhcp.flood', message, detail: { subnet: network, refused: flood.refused, minutes } }
   }
   if (flood !== undefined) {
@@ -57,7 +57,7 @@ function sentence(subnet: Subnet, now: Date): string {
   const { counts, piles } = subnet.index
   const many = `${lately(subnet, now)} or more unknown machines asked for addresses of ${subnet.subnet} within a minute`
   const share = `they hold ${piles.held.stranger} of ${counts.open}`
-  return `${many}, ${share}: known machines keep theirs, strangers get short leases. Find the switch port, or approve the new rack`
+  return `${many}, ${share}; known machines keep theirs. Find the switch port, or approve the new rack`
 }
 
 function lately({ index }: Subnet, now: Date): number {
