@@ -1,5 +1,6 @@
 // The boot plane's half that is UDP: DHCP and TFTP, joined to the leases, the metrics and the timeline.
 
+import { join } from 'node:path'
 import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { Loader } from './contract/document.ts'
@@ -9,13 +10,17 @@ import { parseMac } from './contract/net.ts'
 import type { Lease, Reservation } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
 import type { Guard } from './data/assets/guard/files.ts'
+import { openMemory } from './data/assets/memory/files.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { type Attachment, startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
+import type { Files } from './http/files.ts'
 import { keepKnown } from './known.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { Deps } from './provision/deps.ts'
+import { isMadeForAsker, tftpReader } from './provision/tftp.ts'
 import { listDocuments } from './store/documents.ts'
 import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
 import type { Db } from './store/schema.ts'
@@ -24,6 +29,8 @@ import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
   readonly recorder: Recorder
+  /** For GRUB, which asks by TFTP what iPXE asks by HTTP. */
+  readonly provisioning: Deps & { readonly artifacts: Files }
   /** The recorder's store for what need not survive a power cut. */
   readonly relaxed: Db
   readonly log: Log
@@ -133,12 +140,17 @@ async function startTftps(
   config: Config,
   networks: readonly Network[],
   passed: Passed,
-  { recorder, log, metrics, guard, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
+  { recorder, provisioning, log, metrics, guard, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
   opened: AsyncDisposableStack
 ): Promise<void> {
   const { now } = recorder
   const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const read = openBootPrograms(config.data, guard.bytes)
+  const program = openBootPrograms(config.data, guard.bytes)
+  const memory = openMemory()
+  const asset = async (path: string): Promise<Buffer | null> => {
+    const found = await provisioning.artifacts.locate(path)
+    return found === null ? null : memory(join(found.folder, found.name))
+  }
   const done = (transfer: Transfer): void => {
     metrics.counts.tftp(transfer.outcome)
     const event = eventOf(transfer)
@@ -147,6 +159,7 @@ async function startTftps(
   for (const { interface: own } of networks) {
     const failed = (error: unknown): void => log.error('tftp.failed', { interface: own.name, error })
     const handle = passed.get(socketName('tftp', own.name)) ?? null
+    const read = tftpReader(provisioning, { program, asset, log }, own.address)
     const tftp = await startTftp(own.address, config.tftp.port, { now, read, failed, done }, handle)
     opened.defer(() => tftp.close())
   }
@@ -164,8 +177,12 @@ async function recordAll(recorder: Recorder, events: readonly NewEvent[]): Promi
   return events.map(() => null)
 }
 
-/** Firmware asks for sizes first, and probes for files that need not be; noise is counted: all that is no news. */
+/**
+ * Firmware asks for sizes first, and probes for files that need not be; noise is counted: all that is no news. A GRUB
+ * that waits asks every few seconds.
+ */
 function eventOf({ peer, name, outcome, bytes, durationMs }: Transfer): NewEvent | null {
+  if (isMadeForAsker(name)) return null
   if (outcome === 'size asked' || outcome === 'not found' || outcome === 'ignored') return null
   const detail = { address: peer, name, outcome, bytes, durationMs }
   if (outcome === 'complete') return { type: 'tftp.sent', message: `${name} sent to ${peer} by TFTP`, detail }

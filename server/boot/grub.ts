@@ -26,7 +26,8 @@ const facts = [
 /**
  * GRUB's first file: it asks with all that it knows, by HTTP where this GRUB has it (2.06 of Debian 12 has not), else
  * by the way it was loaded. `insmod` succeeds whatever happens, so that reading a file is what tells (seen). A value
- * cannot be percent-encoded in GRUB: blanks are, and what holds anything else that a URL may not is left out.
+ * cannot be percent-encoded in GRUB: blanks are; what holds anything else that a URL may not is left out, and what
+ * would not fit into the 512 bytes of its TFTP request.
  */
 export function grubConfig(baseUrl: string): string {
   return script(
@@ -36,7 +37,7 @@ export function grubConfig(baseUrl: string): string {
     '  while regexp --set=1:slipway_head --set=2:slipway_tail \'^([^ ]*) (.*)$\' "$slipway_value"; do',
     '    set slipway_value="${slipway_head}%20${slipway_tail}"',
     '  done',
-    '  if regexp \'^[A-Za-z0-9_.,()%+-]+$\' "$slipway_value"; then',
+    '  if regexp \'^[A-Za-z0-9_.,()%+-]{1,64}$\' "$slipway_value"; then',
     '    set slipway_query="${slipway_query}&$1=${slipway_value}"',
     '  fi',
     '  unset slipway_value',

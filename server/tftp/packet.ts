@@ -25,6 +25,9 @@ const REQUEST_SIZE_MAX = 1024
 /** More options than TFTP has: what comes after them is not read. */
 const OPTIONS_MAX = 16
 
+/** Five facts of at most 64 characters, each blank of them three, with their names. */
+const QUESTION = /^\/?boot\/grub\?[\w.,()%+=&:-]{1,700}$/
+
 /** Reads a packet; null for anything that is none: TFTP drops, it does not argue. */
 export function decode(bytes: Buffer): Packet | null {
   if (bytes.length < 4) return null
@@ -65,9 +68,11 @@ export function encode(packet: Packet): Buffer {
 
 /**
  * The one spelling of a name that clients spell in many ways: shim asks for `//grubx64.efi`, GRUB for `/grub/grub.cfg`,
- * others for `./name`. Null for a name that no boot file has: `..`, a backslash, control characters, too long.
+ * others for `./name`. Null for a name that no boot file has: `..`, a backslash, control characters, too long. A GRUB
+ * without HTTP puts what it knows of its machine behind its script's name, as others do in a URL.
  */
 export function normaliseName(filename: string): string | null {
+  if (QUESTION.test(filename)) return filename.slice(filename.indexOf('b'))
   if (filename.length > 255 || !/^[\w./+@-]+$/.test(filename)) return null
   const parts = filename.split('/').filter(part => part !== '' && part !== '.')
   return parts.length === 0 || parts.some(part => /^\.+$/.test(part)) ? null : parts.join('/')

@@ -188,6 +188,7 @@ const names: Array<[asked: string, name: string | null]> = [
   ['//grubx64.efi', 'grubx64.efi'],
   ['/sb//grubx64.efi', 'sb/grubx64.efi'],
   ['./grub/./grub.cfg', 'grub/grub.cfg'],
+  ['/boot/grub?mac=52:54:00:00:00:01&serial=A%20(1)', 'boot/grub?mac=52:54:00:00:00:01&serial=A%20(1)'],
   ...[
     '',
     '/',
@@ -201,6 +202,9 @@ const names: Array<[asked: string, name: string | null]> = [
     'a\\b',
     '..\\x',
     '%2e%2e/x',
+    'boot/grub?mac=../x',
+    'boot/grubx?mac=1',
+    `boot/grub?${'x'.repeat(701)}`,
     'C:x',
     'a\nb',
     'a b',
