@@ -23,7 +23,10 @@ export async function keepKnown(
   let timer: NodeJS.Timeout | null = null
   async function read(): Promise<void> {
     const documents = await listDocuments(db, 'Machine')
-    const described = documents.map(({ spec }) => spec.macs.map(text => parseMac(text)!))
+    // Those that are described by something else are strangers until they are let in.
+    const described = documents.flatMap(({ spec: { macs } }) =>
+      macs === undefined ? [] : [macs.map(text => parseMac(text)!)]
+    )
     know([...(await listKnownMacs(db)), ...described])
   }
   function again(): void {

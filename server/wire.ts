@@ -6,9 +6,10 @@ import type { Config } from './config.ts'
 import type { Loader } from './contract/document.ts'
 import type { NewEvent } from './contract/event.ts'
 import type { DhcpServerView, Notice } from './contract/network.ts'
-import { parseMac } from './contract/net.ts'
-import type { Lease, Reservation } from './core/allocation.ts'
+import type { Lease } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
+import { keysOf } from './core/identifiers.ts'
+import type { Reservation } from './core/reservations.ts'
 import type { Guard } from './data/assets/guard/files.ts'
 import { openMemory } from './data/assets/memory/files.ts'
 import { openBootPrograms } from './data/files.ts'
@@ -20,6 +21,7 @@ import { keepKnown } from './known.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Deps } from './provision/deps.ts'
+import { noteSwitchPort } from './provision/locate.ts'
 import { isMadeForAsker, tftpReader } from './provision/tftp.ts'
 import { listDocuments } from './store/documents.ts'
 import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
@@ -96,7 +98,10 @@ export async function startWire(
     return { ...network, handles: { server, proxy: passed.get(socketName('proxy', name)) ?? null } }
   })
   let facts = await readFacts(db)
-  const loaderOf = (mac: string): Loader => facts.loaders.get(mac) ?? config.boot.loader
+  const loaderOf = (mac: string, shown: () => readonly string[]): Loader => {
+    const key = facts.loaders.size === 0 ? undefined : [mac, ...shown()].find(each => facts.loaders.has(each))
+    return key === undefined ? config.boot.loader : facts.loaders.get(key)!
+  }
   const dhcp = await startDhcp(
     {
       mode,
@@ -106,7 +111,15 @@ export async function startWire(
       reservations: facts.reservations,
       probeEveryMs: probe ? PROBE_EVERY_MS : null
     },
-    { now, log, count: metrics.counts.dhcp, leases, seen, loaderOf }
+    {
+      now,
+      log,
+      count: metrics.counts.dhcp,
+      leases,
+      seen,
+      loaderOf,
+      sighted: sighting => noteSwitchPort(recorder, sighting)
+    }
   )
   opened.defer(() => dhcp.close())
   const known = await keepKnown(recorder, dhcp.know, log, opened)
@@ -127,12 +140,12 @@ export async function startWire(
 
 /** What the operator's Machine documents say to DHCP. */
 async function readFacts(db: Db): Promise<{ reservations: Reservation[]; loaders: ReadonlyMap<string, Loader> }> {
-  const all = (await listDocuments(db, 'Machine')).flatMap(({ spec: { macs, address, loader } }) =>
-    macs.map(text => ({ mac: parseMac(text)!, address, loader }))
+  const all = (await listDocuments(db, 'Machine')).flatMap(({ metadata, spec: { loader, address = null, ...spec } }) =>
+    keysOf(spec).map(key => ({ key, address, machine: metadata.name, loader }))
   )
   return {
-    reservations: all.flatMap(({ mac, address }) => (address === undefined ? [] : [{ mac, address }])),
-    loaders: new Map(all.flatMap(({ mac, loader }) => (loader === undefined ? [] : [[mac, loader] as const])))
+    reservations: all.map(({ key, address, machine }) => ({ key, address, machine })),
+    loaders: new Map(all.flatMap(({ key, loader }) => (loader === undefined ? [] : [[key, loader] as const])))
   }
 }
 

@@ -73,6 +73,8 @@ function aboutMachine(machine: Machine, events: readonly TimelineEvent[]): strin
       ['Profile', machine.profile],
       ['Rule', machine.rule],
       ['Address', machine.address],
+      ['Position', machine.position],
+      ['Switch port', showSwitchPort(machine)],
       ['Kubelet', machine.version],
       ['MACs', machine.macs.join(', ')],
       ...Object.entries(hardware).map(([key, value]): [string, string | null] => [key, value])
@@ -81,6 +83,10 @@ function aboutMachine(machine: Machine, events: readonly TimelineEvent[]): strin
     `Timeline (${events.length} lines):`,
     ...events.map(showEvent)
   ]
+}
+
+function showSwitchPort({ switchPort: plug }: Machine): string | null {
+  return plug && `${plug.switch}/${plug.port}: ${plug.mac}, by relay ${plug.relay}, since ${plug.at}`
 }
 
 /** One line of a timeline, for a terminal. */

@@ -46,7 +46,9 @@ export const kinds: Record<string, ListKind> = {
       { title: 'SERIAL', value: machine => machine.hardware.serial, wide: true },
       { title: 'ARCH', value: ({ hardware }) => hardware.arch, wide: true },
       { title: 'FIRMWARE', value: ({ hardware }) => hardware.platform, wide: true },
-      { title: 'RULE', value: machine => machine.rule, wide: true }
+      { title: 'RULE', value: machine => machine.rule, wide: true },
+      { title: 'SWITCH PORT', value: ({ switchPort: at }) => at && `${at.switch}/${at.port}`, wide: true },
+      { title: 'POSITION', value: machine => machine.position, wide: true }
     ]
   ),
   boots: kind<BootView>(
@@ -111,7 +113,8 @@ export const kinds: Record<string, ListKind> = {
       { title: 'STATE', value: lease => lease.state },
       { title: 'GRANTED', value: lease => age(lease.grantedAt, now) },
       { title: 'EXPIRES', value: lease => lease.expiresAt },
-      { title: 'HOST', value: lease => lease.hostname }
+      { title: 'HOST', value: lease => lease.hostname },
+      { title: 'KNOWN BY', value: lease => lease.identifier, wide: true }
     ],
     false
   ),

@@ -58,7 +58,9 @@ export const LeaseView = Type.Object({
   hostname: nullable(Type.String()),
   grantedAt: Time,
   expiresAt: Time,
-  state: Type.Enum(['bound', 'declined'])
+  state: Type.Enum(['bound', 'declined']),
+  /** What its document knows it by, when that is not its hardware address; null otherwise. */
+  identifier: nullable(Type.String())
 })
 export type LeaseView = Static<typeof LeaseView>
 

@@ -1,6 +1,7 @@
 // The documents an operator writes (apiVersion slipway.dev/v1): Profile, Rule, Cluster, Machine.
 
 import { type Static, Type } from 'typebox'
+import { ClientId, MacAddress, Position, SwitchPortName, Uuid } from './identifiers.ts'
 import { API_VERSION } from './names.ts'
 
 const strict = { additionalProperties: false }
@@ -148,7 +149,9 @@ export const RuleMatch = Type.Object(
     product: Type.Optional(Type.String({ maxLength: 256 })),
     asset: Type.Optional(Type.String({ maxLength: 256 })),
     arch: Type.Optional(Type.Enum(['x86_64', 'arm64'])),
-    platform: Type.Optional(Type.Enum(['bios', 'uefi']))
+    platform: Type.Optional(Type.Enum(['bios', 'uefi'])),
+    /** switch/port, as the relay names them. */
+    switchPort: Type.Optional(Type.String({ maxLength: 512 }))
   },
   strict
 )
@@ -161,6 +164,7 @@ export const RuleSpec = Type.Object(
     approve: Type.Enum(['auto', 'manual']),
     /** Literal text and {number} (a counter of this rule), {serial}, {mac} (hex digits), {id}. */
     name: Type.String({ pattern: '^[a-z0-9{]([a-z0-9{}-]{0,80}[a-z0-9}])?$' }),
+    position: Type.Optional(Position),
     /** Rules are tried by priority, highest first, then by name. */
     priority: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000 }))
   },
@@ -187,13 +191,14 @@ export type ClusterSpec = Static<typeof ClusterSpec>
 export const Loader = Type.Enum(['ipxe', 'shim'])
 export type Loader = Static<typeof Loader>
 
-/** Fixed facts of one machine, known before it is seen. */
+/** Fixed facts of one machine, known before it is seen. It needs an identifier; an earlier one here is stronger. */
 export const MachineSpec = Type.Object(
   {
-    macs: Type.Array(Type.String({ pattern: '^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$' }), {
-      minItems: 1,
-      maxItems: 16
-    }),
+    macs: Type.Optional(Type.Array(MacAddress, { minItems: 1, maxItems: 16 })),
+    clientId: Type.Optional(ClientId),
+    uuid: Type.Optional(Uuid),
+    switchPort: Type.Optional(SwitchPortName),
+    position: Type.Optional(Position),
     profile: Type.Optional(DocumentName),
     loader: Type.Optional(Loader),
     /** The address that is kept for it, inside or outside the pool of its subnet. */

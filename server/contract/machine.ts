@@ -31,6 +31,19 @@ export const Hardware = Type.Object({
 })
 export type Hardware = Static<typeof Hardware>
 
+/** Where a machine is plugged in, as a relay said when it took an address (DHCP option 82). Hostile text. */
+export const SwitchPort = Type.Object({
+  switch: Type.String(),
+  port: Type.String(),
+  /** Address of the relay. */
+  relay: Type.String(),
+  /** Which of its MACs is plugged in there. */
+  mac: Type.String(),
+  /** Since when it was seen there. */
+  at: Type.String({ format: 'date-time' })
+})
+export type SwitchPort = Static<typeof SwitchPort>
+
 export const Machine = Type.Object({
   id: MachineId,
   name: Type.Union([MachineName, Type.Null()]),
@@ -49,6 +62,9 @@ export const Machine = Type.Object({
   /** The armed installation may erase a disk that holds data. */
   wipe: Type.Boolean(),
   address: Type.Union([Type.String(), Type.Null()]),
+  switchPort: Type.Union([SwitchPort, Type.Null()]),
+  /** Its place in the rack, as a document or rule gives it. */
+  position: Type.Union([Type.String(), Type.Null()]),
   /** Kubernetes version that the node runs, as last reported. */
   version: Type.Union([Type.String(), Type.Null()]),
   updatedAt: Type.String({ format: 'date-time' })

@@ -5,7 +5,10 @@
 // An address is held until a time: by an offer for a minute, by a lease until it expires, by nobody after a DECLINE
 // (somebody else uses it) until it has rested. Every question costs the same however many leases there are.
 //
-// A reserved address is one machine's, in the pool or outside: it is offered that or nothing, and nobody else ever is.
+// A reserved address is one machine's, in the pool or outside, and nobody else is ever offered it. A machine that is
+// known by its hardware address is offered that or nothing. One that is known by something else (a client identifier, a
+// UUID, a switch port) gets another while somebody has it, keeps what it has while it renews, and keeps its own when a
+// later stage of its boot, or a renewal past the relay, does not show that again.
 //
 // While strangers press on the pool (pressure.ts) they get no address that a known machine had last, and leave one for
 // each known machine that was never seen. A known machine may also take what a stranger was offered and has not taken.
@@ -14,6 +17,7 @@ import { toAddress, toNumber } from './ipv4.ts'
 import { expire, type Held, inPool, isOpen, type LeaseIndex, pileUp, put, takeBack } from './lease-index.ts'
 import { createPiles } from './piles.ts'
 import { createPressure, isPressed, meet } from './pressure.ts'
+import { isTenant, type Reservation, reserve, reservedFor } from './reservations.ts'
 
 /** A DHCP lease as the core decides on it and the store keeps it. */
 export interface Lease {
@@ -23,18 +27,14 @@ export interface Lease {
   readonly grantedAt: Date
   readonly expiresAt: Date
   readonly state: 'bound' | 'declined'
+  /** By what its document knew it, when that was not the hardware address: later stages may not show it again. */
+  readonly identifier?: string
 }
 
 export interface Pool {
   /** First and last address, both included. */
   readonly first: string
   readonly last: string
-}
-
-/** An address that is kept for a machine. */
-export interface Reservation {
-  readonly mac: string
-  readonly address: string
 }
 
 /** The index of one pool. `excluded` are addresses in it that belong to somebody (the server, the gateway). */
@@ -56,7 +56,7 @@ export function createIndex(
     piles: createPiles(),
     pressure: createPressure(),
     counts: { open: 0, unseen: 0 },
-    reserved: { byMac: new Map(), addresses: new Set() }
+    reserved: { byKey: new Map(), addresses: new Set() }
   }
   reserve(index, reservations)
   for (const lease of leases) {
@@ -66,32 +66,11 @@ export function createIndex(
   return index
 }
 
-/** Replaces all reservations. A machine that has another's address keeps it until it asks for it again. */
-export function reserve(index: LeaseIndex, reservations: readonly Reservation[]): void {
-  const former = index.reserved.addresses
-  const byMac = new Map(reservations.map(({ mac, address }) => [mac, toNumber(address)]))
-  const addresses = new Set(byMac.values())
-  index.reserved.byMac = byMac
-  index.reserved.addresses = addresses
-  // What was passed over because it was reserved is to be given out again.
-  for (const address of former) {
-    if (addresses.has(address) || !inPool(index, address) || index.byAddress.has(address)) continue
-    if (address < index.fresh.next) index.byAddress.set(address, { mac: null, until: 0 })
-  }
-  pileUp(index)
-}
-
 /** Replaces the known machines. `unseen`: how many of them no pool has ever seen. */
 export function know(index: LeaseIndex, macs: ReadonlySet<string>, unseen: number): void {
   index.piles.known = macs
   index.counts.unseen = unseen
   pileUp(index)
-}
-
-/** The address that is kept for this machine; null when none is. */
-export function reservedFor(index: LeaseIndex, mac: string): string | null {
-  const address = index.reserved.byMac.get(mac)
-  return address === undefined ? null : toAddress(address)
 }
 
 /** Who else has this address, and until when; a null mac is nobody: it rests. Null when this machine may have it. */
@@ -101,12 +80,21 @@ export function holderBeside(index: LeaseIndex, mac: string, address: string, no
 }
 
 /** The address this machine should be offered; null when the pool is exhausted, or another has the one kept for it. */
-export function findAddress(index: LeaseIndex, mac: string, requested: string | null, now: Date): string | null {
-  const kept = reservedFor(index, mac)
-  if (kept !== null) return holderBeside(index, mac, kept, now) === null ? kept : null
+export function findAddress(
+  index: LeaseIndex,
+  mac: string,
+  requested: string | null,
+  now: Date,
+  shown: readonly string[] = []
+): string | null {
+  const kept = reservedFor(index, mac, shown)
+  if (kept !== null) {
+    if (holderBeside(index, mac, kept, now) === null) return kept
+    if (index.reserved.byKey.has(mac)) return null
+  }
   const own = index.byMac.get(mac)
-  if (own !== undefined && isOpen(index, own)) return toAddress(own)
-  if (requested !== null && mayHold(index, mac, requested, now)) return requested
+  if (own !== undefined && (isOpen(index, own) || isTenant(index, mac, own, shown))) return toAddress(own)
+  if (requested !== null && mayHold(index, mac, requested, now, shown)) return requested
   if (isKeptBack(index, mac, null, now)) return null
   const address = findFresh(index) ?? findExpired(index, mac, now)
   return address === null ? null : toAddress(address)
@@ -151,26 +139,39 @@ export function addressOf(index: LeaseIndex, mac: string): string | null {
 }
 
 /** Whether this machine may have this address now: it is kept for it, or in the pool, and nobody else has it. */
-export function mayHold(index: LeaseIndex, mac: string, address: string, now: Date): boolean {
-  const kept = reservedFor(index, mac)
-  if (kept !== null) return kept === address && holderBeside(index, mac, address, now) === null
+export function mayHold(
+  index: LeaseIndex,
+  mac: string,
+  address: string,
+  now: Date,
+  shown: readonly string[] = []
+): boolean {
+  if (holderBeside(index, mac, address, now) !== null) return false
+  const kept = reservedFor(index, mac, shown)
+  if (kept === address) return true
+  if (kept !== null && index.reserved.byKey.has(mac)) return false
   const number = toNumber(address)
-  if (!isOpen(index, number) || holderBeside(index, mac, address, now) !== null) return false
+  if (isTenant(index, mac, number, shown)) return true
+  if (!isOpen(index, number)) return false
   return index.byMac.get(mac) === number || !isKeptBack(index, mac, address, now)
 }
 
 /** Keeps an address for the machine it was offered to. An offer never shortens a lease. */
 export function hold(index: LeaseIndex, mac: string, address: string, until: Date): void {
   const held = index.byAddress.get(toNumber(address))
-  const longer = held?.mac === mac && held.until > until.getTime()
-  take(index, toNumber(address), longer ? { ...held, mac } : { mac, until: until.getTime(), offered: true })
+  const own = held?.mac === mac ? { ...held, mac } : { mac, until: 0 }
+  const longer = own.until > until.getTime()
+  take(index, toNumber(address), longer ? own : { ...own, until: until.getTime(), offered: true })
 }
 
 /** Takes up a lease that was granted, renewed, released (it expires now) or declined. */
 export function record(index: LeaseIndex, lease: Lease): void {
   const address = toNumber(lease.address)
   const until = lease.expiresAt.getTime()
-  if (lease.state === 'bound') return take(index, address, { mac: lease.mac, until })
+  if (lease.state === 'bound') {
+    const { mac, identifier } = lease
+    return take(index, address, { mac, until, ...(identifier === undefined ? {} : { identifier }) })
+  }
   if (index.byMac.get(lease.mac) === address) index.byMac.delete(lease.mac)
   put(index, address, { mac: null, until })
 }

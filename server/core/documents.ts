@@ -12,7 +12,8 @@ import {
 } from '../contract/document.ts'
 import { API_VERSION } from '../contract/names.ts'
 import type { Problem } from './fault.ts'
-import { checkCluster, checkProfile, checkRule } from './profile-checks.ts'
+import { keysOf } from './identifiers.ts'
+import { checkCluster, checkMachine, checkProfile, checkRule } from './profile-checks.ts'
 import { type Check, compileSchema, nearest } from './schema.ts'
 
 const checks: Record<Kind, Check> = {
@@ -52,7 +53,7 @@ function checkMeaning(document: AnyDocument): readonly Problem[] {
     case 'Cluster':
       return checkCluster(document.spec)
     case 'Machine':
-      return []
+      return checkMachine(document.spec)
   }
 }
 
@@ -126,15 +127,14 @@ function namesOf(all: readonly AnyDocument[], kind: Kind): readonly string[] {
   return all.filter(document => document.kind === kind).map(document => document.metadata.name)
 }
 
-/** A hardware or network address belongs to one machine. */
+/** An identifier and a network address belong to one machine. */
 function findShared(all: readonly AnyDocument[]): readonly Problem[] {
   const owners = new Map<string, string>()
   return all.flatMap(document => {
     if (document.kind !== 'Machine') return []
     const { name } = document.metadata
-    const { macs, address } = document.spec
-    const hardware = macs.map(mac => mac.toLowerCase().replaceAll('-', ':'))
-    const keys = address === undefined ? hardware : [...hardware, address]
+    const { address } = document.spec
+    const keys = [...keysOf(document.spec), ...(address === undefined ? [] : [address])]
     return keys.flatMap(key => {
       const owner = owners.get(key)
       owners.set(key, owner ?? name)

@@ -11,6 +11,15 @@ export interface Held {
   readonly until: number
   /** Offered only: its machine has not asked for it yet. */
   readonly offered?: boolean
+  /** By what its document knew its machine, when that was not the hardware address. */
+  readonly identifier?: string
+}
+
+/** What a document says of the machine with this key (allocation.ts: Reservation). */
+export interface Reserved {
+  readonly key: string
+  readonly address: number | null
+  readonly machine: string
 }
 
 /** Opaque: made by createIndex, changed by hold, record, reserve and know only. */
@@ -26,7 +35,7 @@ export interface LeaseIndex {
   readonly pressure: Pressure
   /** Addresses for any machine that asks; known machines that no pool has seen. */
   readonly counts: { open: number; unseen: number }
-  readonly reserved: { byMac: ReadonlyMap<string, number>; addresses: ReadonlySet<number> }
+  readonly reserved: { byKey: ReadonlyMap<string, Reserved>; addresses: ReadonlySet<number> }
 }
 
 /** Puts every address on its pile anew: as held; what is free is found by the next one that looks for an address. */

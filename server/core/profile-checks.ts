@@ -1,7 +1,8 @@
 // What the schema of one document cannot say. The shape has been checked before.
 
-import type { ClusterSpec, ProfileSpec, RuleSpec } from '../contract/document.ts'
+import type { ClusterSpec, MachineSpec, ProfileSpec, RuleSpec } from '../contract/document.ts'
 import type { Problem } from './fault.ts'
+import { usableUuid } from './identity.ts'
 import { parseSubnet } from './subnet.ts'
 
 export function checkProfile({ os, packages, files = [], units = [], users = [] }: ProfileSpec): readonly Problem[] {
@@ -48,18 +49,34 @@ function twins(values: readonly string[]): readonly number[] {
   return [...values.keys()].filter(index => values.indexOf(values[index]!) < index)
 }
 
-const placeholders = ['number', 'serial', 'mac', 'id']
+export function checkRule({ name, position }: RuleSpec): readonly Problem[] {
+  return [...checkPattern(name, 'spec.name', ['number', 'serial', 'mac', 'id']), ...checkPosition(position)]
+}
 
-export function checkRule({ name }: RuleSpec): readonly Problem[] {
-  const used = Array.from(name.matchAll(/\{([^{}]*)\}/g), ([, word]) => word!)
-  const unknown = used.filter(word => !placeholders.includes(word))
-  const loose = /[{}]/.test(name.replaceAll(/\{[^{}]*\}/g, ''))
+export function checkMachine({ macs, clientId, uuid, switchPort, position }: MachineSpec): readonly Problem[] {
+  const nothing = [macs, clientId, uuid, switchPort].every(each => each === undefined)
+  const blank = uuid !== undefined && usableUuid(uuid) === null
   return [
-    ...unknown.map(word => ({
-      path: 'spec.name',
-      message: `{${word}} is unknown; known: ${placeholders.map(known => `{${known}}`).join(' ')}`
-    })),
-    ...(loose ? [{ path: 'spec.name', message: 'has a brace without its other half' }] : [])
+    ...(nothing
+      ? [{ path: 'spec', message: 'needs one of macs, clientId, uuid, switchPort to know the machine by' }]
+      : []),
+    ...(blank ? [{ path: 'spec.uuid', message: `${uuid} is no machine's own: vendors ship it on every board` }] : []),
+    ...checkPosition(position)
+  ]
+}
+
+function checkPosition(position: string | undefined): readonly Problem[] {
+  return position === undefined ? [] : checkPattern(position, 'spec.position', ['switch', 'port'])
+}
+
+function checkPattern(pattern: string, path: string, placeholders: readonly string[]): readonly Problem[] {
+  const used = Array.from(pattern.matchAll(/\{([^{}]*)\}/g), ([, word]) => word!)
+  const unknown = used.filter(word => !placeholders.includes(word))
+  const loose = /[{}]/.test(pattern.replaceAll(/\{[^{}]*\}/g, ''))
+  const known = placeholders.map(each => `{${each}}`).join(' ')
+  return [
+    ...unknown.map(word => ({ path, message: `{${word}} is unknown; known: ${known}` })),
+    ...(loose ? [{ path, message: 'has a brace without its other half' }] : [])
   ]
 }
 

@@ -1,12 +1,13 @@
 // Which profile does a machine get, may it go on without an operator, and what is it called?
 
 import type { Rule, RuleMatch } from '../contract/document.ts'
-import type { Hardware } from '../contract/machine.ts'
+import type { Hardware, SwitchPort } from '../contract/machine.ts'
 
 export interface Subject {
   readonly id: string
   readonly macs: readonly string[]
   readonly hardware: Hardware
+  readonly switchPort: SwitchPort | null
 }
 
 /** The first rule that matches, by priority (highest first), then by name; null when none does. */
@@ -17,8 +18,9 @@ export function matchRule(rules: readonly Rule[], subject: Subject): Rule | null
   return ordered.find(rule => matches(rule.spec.match, subject)) ?? null
 }
 
-function matches(match: RuleMatch, { macs, hardware }: Subject): boolean {
-  const { mac, arch, platform, ...texts } = match
+function matches(match: RuleMatch, { macs, hardware, switchPort: plug }: Subject): boolean {
+  const { mac, arch, platform, switchPort, ...texts } = match
+  if (switchPort !== undefined && (plug === null || !like(switchPort, `${plug.switch}/${plug.port}`))) return false
   if (mac !== undefined && !macs.some(own => like(mac, own))) return false
   if (arch !== undefined && arch !== hardware.arch) return false
   if (platform !== undefined && platform !== hardware.platform) return false
@@ -62,4 +64,10 @@ export function nameFor(rule: Rule, subject: Subject, number: number): string {
     .slice(0, 63)
     .replaceAll(/^-+|-+$/g, '')
   return name === '' ? subject.id : name
+}
+
+/** The place in the rack that a document or rule gives; null while the switch port that it asks for is unknown. */
+export function positionFor(pattern: string, plug: SwitchPort | null): string | null {
+  if (!pattern.includes('{')) return pattern
+  return plug === null ? null : pattern.replaceAll('{switch}', () => plug.switch).replaceAll('{port}', () => plug.port)
 }

@@ -1,12 +1,13 @@
 // What an operator must hear of, whatever the number of packets that say it: a pool that has no address left, once a
-// minute; a relay whose network nobody configured, once. On the timeline of a boot client it stands in any case.
+// minute; a relay whose network nobody configured, or a machine that two documents are about, once. On the timeline of
+// a boot client the first two stand in any case.
 
 import type { NewEvent } from '../contract/event.ts'
 import type { Log } from '../log.ts'
 
 export interface Alarm {
-  readonly kind: 'exhausted' | 'no-subnet'
-  /** Which pool, which network. */
+  readonly kind: 'exhausted' | 'no-subnet' | 'two-documents'
+  /** Which pool, which network, which machine. */
   readonly about: string
 }
 
@@ -16,7 +17,11 @@ interface World {
   readonly told: (event: NewEvent) => void
 }
 
-const AGAIN_MS: Readonly<Record<Alarm['kind'], number>> = { exhausted: 60_000, 'no-subnet': Infinity }
+const AGAIN_MS: Readonly<Record<Alarm['kind'], number>> = {
+  exhausted: 60_000,
+  'no-subnet': Infinity,
+  'two-documents': Infinity
+}
 /** Relays can be forged: beyond so many nobody reads on. */
 const ALARMS_MAX = 256
 

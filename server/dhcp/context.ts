@@ -1,8 +1,9 @@
 // What the engine is told beside the packet: who we are on that network, and what there is to lease.
 
-import { createIndex, know, type Lease, type Pool, type Reservation, reserve } from '../core/allocation.ts'
+import { createIndex, know, type Lease, type Pool } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
+import { type Reservation, reserve } from '../core/reservations.ts'
 import type { BootWay } from './firmware.ts'
 import type { Origin } from './relay.ts'
 
@@ -84,8 +85,11 @@ export function knowIn(subnets: readonly Subnet[], machines: readonly (readonly 
   for (const { index } of subnets) know(index, macs, unseen)
 }
 
+/** Those of this network, and those that keep no address: a machine is known on every network. */
 function inside(network: Network, reservations: readonly Reservation[], taken: readonly string[]): Reservation[] {
-  return reservations.filter(({ address }) => contains(network, address) && !taken.includes(address))
+  return reservations.filter(
+    ({ address }) => address === null || (contains(network, address) && !taken.includes(address))
+  )
 }
 
 /**

@@ -13,16 +13,17 @@ import {
   isKeptBack,
   isPressing,
   type Lease,
-  mayHold,
-  reservedFor
+  mayHold
 } from '../core/allocation.ts'
 import { contains } from '../core/ipv4.ts'
+import { identifierFor, reservedFor } from '../core/reservations.ts'
 import type { Alarm } from './alarms.ts'
 import type { Context, Subnet } from './context.ts'
 import { bootFileFor, type Firmware, findFirmware } from './firmware.ts'
 import { NO_ADDRESS, messageName, type Packet } from './packet.ts'
 import { originOf } from './relay.ts'
 import { ack, nak, offer, proxyReply, type Reply } from './reply.ts'
+import { shownBy } from './shown.ts'
 
 export interface Silence {
   readonly kind: 'silence'
@@ -102,14 +103,19 @@ function termsFor(mac: string, subnet: Subnet, now: Date): Subnet {
 
 function discover(request: Packet, firmware: Firmware | null, subnet: Subnet, context: Context): Decision {
   const wish = request.options.requestedAddress ?? null
-  const address = findAddress(subnet.index, request.mac, wish, context.now)
-  return address === null
-    ? unserved(request.mac, subnet, context.now)
-    : offer(request, firmware, subnet, context, address)
+  const address = findAddress(subnet.index, request.mac, wish, context.now, shownTo(subnet, request))
+  return address === null ? unserved(request, subnet, context.now) : offer(request, firmware, subnet, context, address)
 }
 
-function unserved(mac: string, { index, pool, subnet }: Subnet, now: Date): Silence {
-  const kept = reservedFor(index, mac)
+/** Nothing, as long as no document asks for it: most packets are not looked at that closely. */
+function shownTo({ index: { reserved } }: Subnet, request: Packet): readonly string[] {
+  return reserved.byKey.size === 0 ? [] : shownBy(request)
+}
+
+function unserved(request: Packet, place: Subnet, now: Date): Silence {
+  const { mac } = request
+  const { index, pool, subnet } = place
+  const kept = reservedFor(index, mac, shownTo(place, request))
   const holder = kept === null ? null : holderBeside(index, mac, kept, now)
   if (holder === null) {
     const reason = isKeptBack(index, mac, null, now)
@@ -132,7 +138,7 @@ function requested(request: Packet, firmware: Firmware | null, subnet: Subnet, c
   const using = request.clientAddress
   const { index } = subnet
   const grant = (address: string): Decision =>
-    mayHold(index, request.mac, address, context.now)
+    mayHold(index, request.mac, address, context.now, shownTo(subnet, request))
       ? ack(request, firmware, subnet, context, bind(request, address, subnet, context.now))
       : nak(request, context, `${address} is not yours to use`)
 
@@ -178,12 +184,15 @@ function released(request: Packet, subnet: Subnet, { now }: Context): Silence {
   return { ...silence(`${address} is released`), lease: { ...lease, expiresAt: now } }
 }
 
-function bind(request: Packet, address: string, { leaseSeconds }: Subnet, now: Date): Lease {
+function bind(request: Packet, address: string, subnet: Subnet, now: Date): Lease {
+  const { index, leaseSeconds } = subnet
+  const identifier = identifierFor(index, request.mac, address, shownTo(subnet, request))
   const expiresAt = new Date(now.getTime() + leaseSeconds * 1000)
   const name = request.options.hostname?.toLowerCase() ?? ''
   // A client's name is hostile text: kept when it is a host name, else not at all.
   const hostname = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) ? name : null
-  return { address, mac: request.mac, hostname, grantedAt: now, expiresAt, state: 'bound' }
+  const known = identifier === undefined ? {} : { identifier }
+  return { address, mac: request.mac, hostname, grantedAt: now, expiresAt, state: 'bound', ...known }
 }
 
 function usable({ network }: Subnet, address: string): boolean {

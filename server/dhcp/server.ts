@@ -4,8 +4,9 @@
 import type { Loader } from '../contract/document.ts'
 import type { NewEvent } from '../contract/event.ts'
 import type { DhcpServerView, Notice } from '../contract/network.ts'
-import { holderBeside, type Lease, type Reservation } from '../core/allocation.ts'
+import { holderBeside, type Lease } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
+import type { Reservation } from '../core/reservations.ts'
 import type { Log } from '../log.ts'
 import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
@@ -22,6 +23,7 @@ import {
 import type { BootWay } from './firmware.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
 import { createLookout } from './lookout/server.ts'
+import { createSightings, type Sighting } from './sightings.ts'
 import { findFree, type Way } from './socket.ts'
 import { limitEvents } from './story.ts'
 
@@ -59,8 +61,10 @@ export interface DhcpDeps {
   readonly count: (type: string, result: string) => void
   readonly leases: LeaseStore
   readonly seen: (event: NewEvent) => void
-  /** What the operator wants this machine to be led by; asked for each packet. */
-  readonly loaderOf: (mac: string) => Loader
+  /** What the operator wants this machine to be led by; asked for each packet. `shown`: what else it is known by. */
+  readonly loaderOf: (mac: string, shown: () => readonly string[]) => Loader
+  /** A hardware address at a switch port where it was not before; resolves when that is kept. */
+  readonly sighted?: (sighting: Sighting) => Promise<void>
 }
 
 export interface DhcpServer {
@@ -88,8 +92,9 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   if (authoritative) for (const one of own) requireSubnet(subnets, one, deps.log)
   const waysOf = chooseWays(attachments, deps.log)
   const told = limitEvents(deps)
-  const tellers = { told, alarm: createAlarms({ now: deps.now, log: deps.log, told }) }
   const chains = createChains()
+  const { now, log, sighted = async () => undefined } = deps
+  const tellers = { told, alarm: createAlarms({ now, log, told }), sighted: createSightings(sighted) }
   const opened = new AsyncDisposableStack()
   const lookout = createLookout({ mode, interfaces: own, probeEveryMs: options.probeEveryMs ?? null }, deps)
   const listeners: DhcpListener[] = []
@@ -128,13 +133,19 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
 
 /** What cannot be kept, or not yet, is said: nobody waits for a machine that never comes. */
 function takeReservations(subnets: readonly Subnet[], all: readonly Reservation[], { log, now }: DhcpDeps): void {
-  for (const { mac, address } of reserveIn(subnets, all)) {
-    log.warn('dhcp.reservation-unused', { mac, address, why: 'no subnet has it, or it is the server or the gateway' })
+  const why = 'no subnet has it, or it is the server or the gateway'
+  const machines = Map.groupBy(all, ({ machine }) => machine)
+  const unused = new Set(reserveIn(subnets, all).map(({ machine }) => machine))
+  for (const [machine, [{ address } = { address: null }]] of machines) {
+    if (unused.has(machine)) log.warn('dhcp.reservation-unused', { machine, address, why })
   }
-  for (const { mac, address } of all) {
-    for (const { index } of subnets) {
-      const holder = holderBeside(index, mac, address, now())
-      if (holder?.mac) log.warn('dhcp.reservation-held', { mac, address, holder: holder.mac })
+  for (const [machine, keys] of machines) {
+    const address = keys[0]!.address
+    const own = new Set(keys.map(({ key }) => key))
+    for (const { index } of address === null ? [] : subnets) {
+      const holder = holderBeside(index, '', address!, now())
+      if (holder?.mac == null || own.has(holder.mac) || own.has(holder.identifier ?? '')) continue
+      log.warn('dhcp.reservation-held', { machine, address, holder: holder.mac })
     }
   }
 }

@@ -1,10 +1,9 @@
 // A machine netboots and says who it is: find it or record it, then let the operator's documents say what it becomes.
 // Evidence that points at two machines is never merged; the caller holds the boot and says so.
 
-import type { MachineFacts, Rule } from '../contract/document.ts'
+import type { Rule } from '../contract/document.ts'
 import type { NewEvent } from '../contract/event.ts'
 import type { Machine } from '../contract/machine.ts'
-import { parseMac } from '../contract/net.ts'
 import { Fault } from '../core/fault.ts'
 import { identify } from '../core/identity.ts'
 import { matchRule, nameFor } from '../core/rules.ts'
@@ -20,10 +19,12 @@ import {
 } from '../store/machines.ts'
 import { countMachines } from '../store/machine-counts.ts'
 import type { Db } from '../store/schema.ts'
+import { findSwitchPort } from '../store/switch-ports.ts'
 import { transact } from '../timeline.ts'
 import type { MachineClaim } from './claim.ts'
 import type { Deps } from './deps.ts'
 import { shortId } from './ids.ts'
+import { findFacts, locate, positionOf, showPort } from './locate.ts'
 import { move } from './machines.ts'
 
 export type Meeting = { kind: 'machine'; machine: Machine } | { kind: 'conflict'; why: string; ids: readonly string[] }
@@ -40,8 +41,9 @@ export async function meetMachine(deps: Deps, claim: MachineClaim, address: stri
     const evidence = { macs: [claim.mac], uuid, serial }
     const identity = identify(evidence, await findCandidates(db, evidence))
     if (identity.kind === 'conflict') return conflict(claim, address, identity, add)
-    const machine =
+    const met =
       identity.kind === 'new' ? await discover(deps, db, claim, add) : await recognise(deps, db, identity.id, claim)
+    const machine = await locate(deps, db, met, claim.mac, add)
     return { kind: 'machine', machine: machine.state === 'discovered' ? await match(deps, db, machine, add) : machine }
   })
 }
@@ -55,8 +57,11 @@ async function discover(deps: Deps, db: Db, claim: MachineClaim, add: Add): Prom
   const machine = await createMachine(db, { id: shortId('m', deps.randomBytes), macs: [mac], hardware }, deps.now())
   if (machine === null) throw new Fault('unavailable', 'this machine is being recorded by another request; try again')
   const what = [hardware.manufacturer, hardware.product].filter(text => text !== null).join(' ')
-  const message = `discovered${what === '' ? '' : `: ${what}`}`
-  await add({ type: 'machine.discovered', machine: machine.id, mac, message, detail: { ...hardware } })
+  const port = await findSwitchPort(db, mac)
+  const where = port === null ? '' : ` at switch port ${showPort(port)}`
+  const message = `discovered${where}${what === '' ? '' : `: ${what}`}`
+  const detail = { ...hardware, ...(port === null ? {} : { switch: port.switch, port: port.port }) }
+  await add({ type: 'machine.discovered', machine: machine.id, mac, message, detail })
   return machine
 }
 
@@ -85,21 +90,25 @@ async function conflict(
 
 /** Fixed facts (a Machine document) speak first, then the rules. Called again at each hold: documents change. */
 async function match(deps: Deps, db: Db, machine: Machine, add: Add): Promise<Machine> {
-  const facts = (await listDocuments(db, 'Machine')).find(document => isAbout(document, machine))
+  const facts = await findFacts(db, await listDocuments(db, 'Machine'), machine)
   const profile = facts?.spec.profile
-  if (facts !== undefined && profile !== undefined) {
-    return take(deps, db, machine, { profile, name: facts.metadata.name, rule: null, why: 'its Machine document' }, add)
+  const rules = await listDocuments(db, 'Rule')
+  const position = positionOf(machine, facts, rules)
+  const placed = position === machine.position ? {} : { position }
+  if (facts !== null && profile !== undefined) {
+    const { name } = facts.metadata
+    return take(deps, db, machine, { ...placed, profile, name, rule: null, why: 'its Machine document' }, add)
   }
-  const rule = matchRule(await listDocuments(db, 'Rule'), machine)
-  if (rule === null) return machine
+  const rule = matchRule(rules, machine)
+  if (rule === null) return position === machine.position ? machine : updateMachine(db, machine.id, placed, deps.now())
   const known = machine.rule === rule.metadata.name && machine.profile === rule.spec.profile
   const name = machine.name ?? facts?.metadata.name ?? (await freeName(db, rule, machine))
   const why = `rule ${rule.metadata.name}`
   if (rule.spec.approve === 'auto') {
-    return take(deps, db, machine, { profile: rule.spec.profile, name, rule: rule.metadata.name, why }, add)
+    return take(deps, db, machine, { ...placed, profile: rule.spec.profile, name, rule: rule.metadata.name, why }, add)
   }
   if (known) return machine
-  const changes = { profile: rule.spec.profile, rule: rule.metadata.name, name }
+  const changes = { profile: rule.spec.profile, rule: rule.metadata.name, name, ...placed }
   const message = `${why} matches: profile ${rule.spec.profile}, name ${name}; an operator must approve it`
   await add({ type: 'machine.matched', machine: machine.id, message, detail: changes })
   return updateMachine(db, machine.id, changes, deps.now())
@@ -109,6 +118,7 @@ interface Taking {
   readonly profile: string
   readonly name: string
   readonly rule: string | null
+  readonly position?: string | null
   readonly why: string
 }
 
@@ -136,8 +146,4 @@ async function freeName(db: Db, rule: Rule, machine: Machine): Promise<string> {
   const name = nameFor(rule, machine, number)
   const owner = await findMachineByRef(db, name)
   return owner === null || owner.id === machine.id ? name : `${name.slice(0, 52)}-${machine.id}`
-}
-
-function isAbout({ spec }: MachineFacts, machine: Machine): boolean {
-  return spec.macs.some(mac => machine.macs.includes(parseMac(mac) ?? ''))
 }

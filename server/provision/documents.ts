@@ -10,6 +10,7 @@ import { deleteDocument, listDocuments, putDocument } from '../store/documents.t
 import type { Db } from '../store/schema.ts'
 import { inTransaction } from '../store/transaction.ts'
 import type { Deps } from './deps.ts'
+import { placeMachines } from './locate.ts'
 
 export interface Applied {
   readonly kind: Kind
@@ -34,6 +35,7 @@ export async function applyDocuments(
       done.push({ kind: document.kind, name: document.metadata.name, result })
     }
     await requireReferences(trx)
+    await placeMachines(trx, now())
     return done
   })
   await documentsChanged()
@@ -42,13 +44,14 @@ export async function applyDocuments(
 
 /** Throws Fault not_found, or invalid when another document still needs it. */
 export async function removeDocument(
-  { db, documentsChanged }: Pick<Deps, 'db' | 'documentsChanged'>,
+  { db, now, documentsChanged }: Pick<Deps, 'db' | 'now' | 'documentsChanged'>,
   kind: Kind,
   name: string
 ): Promise<void> {
   await inTransaction(db, async trx => {
     if (!(await deleteDocument(trx, kind, name))) throw new Fault('not_found', `no ${kind} ${name}`)
     await requireReferences(trx)
+    await placeMachines(trx, now())
   })
   await documentsChanged()
 }
@@ -103,6 +106,8 @@ function sampleMachine(profile: Profile): Machine {
     armed: true,
     wipe: false,
     address: null,
+    switchPort: null,
+    position: null,
     version: null,
     updatedAt: '2026-01-01T00:00:00.000Z'
   }

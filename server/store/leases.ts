@@ -17,6 +17,16 @@ export async function findLeaseHolder(db: Db, address: string): Promise<string |
   return row?.mac ?? null
 }
 
+/** A literal, not a parameter: else the index of what is bound is not used, and the whole table is read. */
+const isBound = sql<boolean>`state = 'bound'`
+
+/** What documents knew these hardware addresses by, when they took their addresses. */
+export async function listLeaseIdentifiers(db: Db, macs: readonly string[]): Promise<string[]> {
+  if (macs.length === 0) return []
+  const query = db.selectFrom('leases').select('identifier').where('mac', 'in', macs).where(isBound)
+  return (await query.execute()).flatMap(({ identifier }) => identifier ?? [])
+}
+
 /**
  * Grants, renews, ends (expiresAt in the past) or declines. A machine that gets another address gives up the one it
  * had. Throws a Fault(conflict) when somebody else holds the address at that time: with one server that is a bug
@@ -49,8 +59,7 @@ export async function saveLeases(db: Db, leases: readonly Lease[]): Promise<read
 async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
   const rows = leases.map(toRow)
   const macs = rows.map(({ mac }) => mac)
-  // A literal, not a parameter: else the index of what is bound is not used, and this reads the whole table.
-  const former = trx.deleteFrom('leases').where(sql<boolean>`state = 'bound'`)
+  const former = trx.deleteFrom('leases').where(isBound)
   await former.where('mac', 'in', macs).execute()
   const { numInsertedOrUpdatedRows } = await trx
     .insertInto('leases')
@@ -63,7 +72,8 @@ async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
           hostname: eb.ref('excluded.hostname'),
           granted_at: eb.ref('excluded.granted_at'),
           expires_at: eb.ref('excluded.expires_at'),
-          state: eb.ref('excluded.state')
+          state: eb.ref('excluded.state'),
+          identifier: eb.ref('excluded.identifier')
         }))
         .where(eb =>
           eb.or([
@@ -115,7 +125,8 @@ function toRow(lease: Lease): LeaseRow {
     hostname: lease.hostname,
     granted_at: lease.grantedAt.toISOString(),
     expires_at: lease.expiresAt.toISOString(),
-    state: lease.state
+    state: lease.state,
+    identifier: lease.identifier ?? null
   }
 }
 
@@ -126,6 +137,7 @@ function fromRow(row: LeaseRow): Lease {
     hostname: row.hostname,
     grantedAt: new Date(row.granted_at),
     expiresAt: new Date(row.expires_at),
-    state: row.state as Lease['state']
+    state: row.state as Lease['state'],
+    ...(row.identifier === null ? {} : { identifier: row.identifier })
   }
 }

@@ -12,18 +12,48 @@ const SERIAL_KEY_BYTES = 200
 
 /** What may change of a machine beside its state. */
 export type MachineChanges = Partial<
-  Pick<Machine, 'name' | 'reason' | 'profile' | 'rule' | 'armed' | 'wipe' | 'address' | 'version' | 'hardware'>
+  Pick<
+    Machine,
+    | 'name'
+    | 'reason'
+    | 'profile'
+    | 'rule'
+    | 'armed'
+    | 'wipe'
+    | 'address'
+    | 'version'
+    | 'hardware'
+    | 'switchPort'
+    | 'position'
+  >
 >
 
 export type MachineUpdate = UpdateObject<Schema, 'machines'>
 
-export function changesRow({ armed, wipe, hardware, ...plain }: MachineChanges): MachineUpdate {
+export function changesRow({ armed, wipe, hardware, switchPort, ...plain }: MachineChanges): MachineUpdate {
   return {
     ...plain,
     ...(armed === undefined ? {} : { armed: Number(armed) }),
     ...(wipe === undefined ? {} : { wipe: Number(wipe) }),
-    ...(hardware === undefined ? {} : hardwareRow(hardware))
+    ...(hardware === undefined ? {} : hardwareRow(hardware)),
+    ...(switchPort === undefined ? {} : switchPortRow(switchPort))
   }
+}
+
+export function switchPortRow(plug: Machine['switchPort']) {
+  return {
+    switch_name: plug?.switch ?? null,
+    switch_port: plug?.port ?? null,
+    switch_relay: plug?.relay ?? null,
+    switch_mac: plug?.mac ?? null,
+    switch_at: plug?.at ?? null
+  }
+}
+
+function switchPortFrom(row: Selectable<MachineRow>): Machine['switchPort'] {
+  const { switch_name: name, switch_port: port, switch_relay: relay, switch_mac: mac, switch_at: at } = row
+  if (name === null || port === null || relay === null || mac === null || at === null) return null
+  return { switch: name, port, relay, mac, at }
 }
 
 export function hardwareRow({ arch, platform, ...texts }: Hardware) {
@@ -65,6 +95,8 @@ export function machineFrom(row: Selectable<MachineRow>, macs: string[]): Machin
     next: nextOf[state],
     ...install,
     address,
+    switchPort: switchPortFrom(row),
+    position: row.position,
     version,
     updatedAt
   }

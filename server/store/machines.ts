@@ -10,7 +10,8 @@ import {
   type MachineChanges,
   machineFrom,
   type MachineUpdate,
-  serialKey
+  serialKey,
+  switchPortRow
 } from './machine-row.ts'
 import type { Db } from './schema.ts'
 import { inTransaction, unlessTaken } from './transaction.ts'
@@ -97,7 +98,8 @@ export async function createMachine(db: Db, machine: NewMachine, now: Date): Pro
   const at = now.toISOString()
   return inTransaction(db, async trx => {
     const life = { name: null, state: 'discovered', since: at, reason: null, profile: null, rule: null } as const
-    const rest = { armed: 0, wipe: 0, address: null, version: null, report_seq: 0, updated_at: at }
+    const nowhere = { address: null, ...switchPortRow(null), position: null }
+    const rest = { armed: 0, wipe: 0, ...nowhere, version: null, report_seq: 0, updated_at: at }
     const row = { id: machine.id, ...life, ...hardwareRow(machine.hardware), ...rest }
     await trx.insertInto('machines').values(row).execute()
     const wanted = [...new Set(machine.macs)]

@@ -4,11 +4,12 @@
 import { sql } from 'kysely'
 import { Fault } from '../core/fault.ts'
 import { spine } from './migrations/0001-spine.ts'
+import { identity } from './migrations/0002-identity.ts'
 import type { DialectName, Migration } from './migrations/step.ts'
 import type { Db } from './schema.ts'
 import { inTransaction } from './transaction.ts'
 
-export const migrations: readonly Migration[] = [spine]
+export const migrations: readonly Migration[] = [spine, identity]
 
 /** An arbitrary number that only our migrations lock: servers that start together take turns. */
 const MIGRATION_LOCK = 7_305_114

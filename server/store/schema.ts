@@ -25,6 +25,12 @@ export interface MachineRow {
   armed: number
   wipe: number
   address: string | null
+  switch_name: string | null // all five or none
+  switch_port: string | null
+  switch_relay: string | null
+  switch_mac: string | null
+  switch_at: string | null
+  position: string | null
   version: string | null
   report_seq: number // last journalled step that was put on the timeline
   updated_at: string
@@ -42,6 +48,15 @@ export interface LeaseRow {
   granted_at: string
   expires_at: string
   state: string // bound | declined
+  identifier: string | null // what its document knows it by, when that is not the MAC
+}
+
+export interface SwitchPortRow {
+  mac: string // primary key
+  switch_name: string
+  switch_port: string
+  switch_relay: string
+  switch_at: string
 }
 
 export interface BootRow {
@@ -122,6 +137,7 @@ export interface Schema {
   machines: MachineRow
   macs: MacRow
   leases: LeaseRow
+  switch_ports: SwitchPortRow
   boots: BootRow
   events: EventRow
   certificates: CertificateRow

@@ -98,7 +98,7 @@ function Row({
         { type: 'button', class: 'plain name', onClick: () => choose(id), 'aria-expanded': chosen === id },
         name ?? id
       ),
-      h('small', null, machine.macs[0] ?? '')
+      h('small', null, machine.position ?? machine.macs[0] ?? '')
     ),
     h('td', { class: 'hardware' }, h('span', { title: what }, what === '' ? '—' : what), h('small', null, where)),
     h(

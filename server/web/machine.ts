@@ -53,13 +53,15 @@ export function MachineView({ machine, events, now, close }: Props): ComponentCh
 }
 
 function Facts({ machine }: { machine: Machine }): ComponentChild {
-  const { id, macs, hardware, profile, rule, address, version, reason, next } = machine
+  const { id, macs, hardware, profile, rule, address, switchPort, position, version, reason, next } = machine
   const facts: Array<[string, string | null]> = [
     ['why', reason],
     ['what next', next],
     ['id', id],
     ['MACs', macs.join(', ')],
     ['address', address],
+    ['position', position],
+    ['switch port', switchPort && `${switchPort.switch}/${switchPort.port}`],
     ['profile', profile],
     ['rule', rule],
     ['kubelet', version],

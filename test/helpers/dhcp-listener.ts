@@ -72,7 +72,7 @@ export async function openBench(t: Test, options: BenchOptions): Promise<Bench> 
       ways: { server: idleSocket(), proxy: idleSocket() }
     },
     { ...deps, lookout },
-    { told: seen, alarm: () => undefined }
+    { told: seen, alarm: () => undefined, sighted: async () => undefined }
   )
   t.teardown(() => listener.close())
   return {

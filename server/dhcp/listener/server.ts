@@ -6,6 +6,7 @@ import type { RemoteInfo } from 'node:dgram'
 import type { NewEvent } from '../../contract/event.ts'
 import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
+import { findRivals } from '../../core/reservations.ts'
 import { startAdvertiser } from '../advertise/server.ts'
 import type { Alarm } from '../alarms.ts'
 import type { Chains } from '../chains.ts'
@@ -15,9 +16,10 @@ import type { Lookout } from '../lookout/server.ts'
 import { decide, type Decision } from '../engine.ts'
 import { findFirmware } from '../firmware.ts'
 import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
-import { originOf } from '../relay.ts'
+import { type Origin, originOf } from '../relay.ts'
 import type { Reply } from '../reply.ts'
 import type { Attachment, DhcpDeps, DhcpOptions } from '../server.ts'
+import { shownBy } from '../shown.ts'
 import {
   broadcastAddress,
   type Listener,
@@ -65,13 +67,14 @@ export interface Tellers {
   /** Takes what the timeline should know. */
   readonly told: (event: NewEvent) => void
   readonly alarm: (alarm: Alarm, reason: string) => void
+  readonly sighted: (mac: string, origin: Origin) => Promise<void>
 }
 
 /** Throws a Fault when a port is taken or forbidden. */
 export async function startListener(
   options: ListenerOptions,
   deps: ListenerDeps,
-  { told, alarm }: Tellers
+  { told, alarm, sighted }: Tellers
 ): Promise<DhcpListener> {
   const { interface: own, mode, places, subnets, ways, chains } = options
   const working = new Set<Promise<void>>()
@@ -100,7 +103,11 @@ export async function startListener(
     const subnet = findSubnet(subnets, own, originOf(request), routed)
     const now = deps.now()
     const { mac, transaction } = request
-    const boot = { ...places, loader: deps.loaderOf(mac), chain: chains.find(mac, transaction, now) }
+    const boot = {
+      ...places,
+      loader: deps.loaderOf(mac, () => shownBy(request)),
+      chain: chains.find(mac, transaction, now)
+    }
     const context: Context = { mode, door, server: own.address, peer, subnet, ports, boot, now }
     if (subnet !== null && asksForAddress(request)) meetAsker(subnet.index, request.mac, context.now)
     const decision = decide(request, context)
@@ -111,23 +118,36 @@ export async function startListener(
     if (firmware !== null && given !== null) chains.note(mac, transaction, firmware, given, now)
     if (firmware?.kind.endsWith('ipxe') === true) advertiser.wake()
     const type = messageName(request) ?? 'other'
-    const failure = await carryOut(decision, send)
+    const failure = await carryOut(request, decision, send)
     deps.count(type, failure === null ? resultOf(decision) : 'failed')
     if (failure !== null) return deps.log.error('dhcp.failed', { type, mac: request.mac, error: failure.error })
     deps.log.debug('dhcp.packet', { type, mac: request.mac, result: resultOf(decision), reason: decision.reason })
     for (const event of hushed ? [] : tell(request, decision, own.address)) told(event)
     if (decision.kind === 'silence' && decision.alarm !== null) alarm(decision.alarm, decision.reason)
+    if (subnet !== null && subnet.index.reserved.byKey.size > 0) warnOfRivals(request, subnet)
   }
 
   /** Null when done. A store or a network that fails is survived: nothing was promised, and the client asks again. */
-  async function carryOut(decision: Decision, send: Send): Promise<{ error: unknown } | null> {
+  async function carryOut(request: Packet, decision: Decision, send: Send): Promise<{ error: unknown } | null> {
     try {
+      // Before the machine can say who it is by HTTP, so that it is found where it is plugged in.
+      const met = decision.kind === 'reply' && (decision.type === 'ack' || mode === 'proxy')
+      const placed = met && request.relay !== NO_ADDRESS ? sighted(request.mac, originOf(request)) : null
       if (decision.lease !== null) await deps.leases.save(decision.lease)
+      if (placed !== null) await placed
       if (decision.kind === 'reply') await sendReply(decision, send)
       return null
     } catch (error) {
       return { error }
     }
+  }
+
+  function warnOfRivals(request: Packet, { index }: Subnet): void {
+    const rivals = findRivals(index, request.mac, shownBy(request))
+    if (rivals === null) return
+    const [one, other] = rivals
+    const why = `Machine/${one.machine} (${one.key}) and Machine/${other.machine} (${other.key}) are both about it`
+    alarm({ kind: 'two-documents', about: request.mac }, `${why}; the first holds`)
   }
 
   async function sendReply({ packet, to }: Reply, send: Send): Promise<void> {

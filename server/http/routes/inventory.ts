@@ -51,7 +51,8 @@ export function inventoryRoutes({ db, network }: HttpDeps): FastifyPluginAsyncTy
       (await listLeases(db)).map(lease => ({
         ...lease,
         grantedAt: lease.grantedAt.toISOString(),
-        expiresAt: lease.expiresAt.toISOString()
+        expiresAt: lease.expiresAt.toISOString(),
+        identifier: lease.identifier ?? null
       }))
     )
     app.get(

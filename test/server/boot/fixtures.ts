@@ -28,6 +28,8 @@ export function machineOf(changes: Partial<Machine> = {}): Machine {
     armed: true,
     wipe: false,
     address: null,
+    switchPort: null,
+    position: null,
     version: null,
     updatedAt: '2026-01-01T00:00:00.000Z',
     ...changes

@@ -12,9 +12,9 @@ import {
   type Lease,
   mayHold,
   meetAsker,
-  record,
-  reserve
+  record
 } from '../../../server/core/allocation.ts'
+import { reserve } from '../../../server/core/reservations.ts'
 import { toAddress, toNumber } from '../../../server/core/ipv4.ts'
 import { seeded } from '../../helpers/random.ts'
 
@@ -71,8 +71,8 @@ t.test('excluded addresses are nobody’s', async t => {
 })
 
 t.test('an address that is kept for a machine', async t => {
-  const kept = { mac: 'a', address: '10.0.0.1' }
-  const outside = { mac: 'a', address: '10.0.0.77' }
+  const kept = { key: 'a', address: '10.0.0.1', machine: 'r1' }
+  const outside = { key: 'a', address: '10.0.0.77', machine: 'r1' }
   const rows: Array<
     [name: string, keep: object[], leases: Lease[], mac: string, wish: string | null, at: number, want: string | null]
   > = [
@@ -97,7 +97,7 @@ t.test('an address that is kept for a machine', async t => {
     ['nothing while another has it', [kept], [lease('10.0.0.1', 'b', 60)], 'a', null, 59, null],
     ['it when that lease is over', [kept], [lease('10.0.0.1', 'b', 60)], 'a', null, 60, '10.0.0.1'],
     ['nothing while it rests', [kept], [lease('10.0.0.1', 'a', 60, 'declined')], 'a', null, 0, null],
-    ['one of two cards', [kept, { mac: 'a2', address: '10.0.0.1' }], [], 'a2', null, 0, '10.0.0.1']
+    ['one of two cards', [kept, { key: 'a2', address: '10.0.0.1', machine: 'r1' }], [], 'a2', null, 0, '10.0.0.1']
   ]
   for (const [name, keep, leases, mac, wish, at, want] of rows) {
     t.equal(findAddress(createIndex(pool, [], leases, keep as never), mac, wish, after(at)), want, name)
@@ -105,7 +105,7 @@ t.test('an address that is kept for a machine', async t => {
   const index = createIndex(pool, [], [lease('10.0.0.2', 'b', 60)], [kept])
   t.equal(mayHold(index, 'a', '10.0.0.3', start), false, 'it may hold no other')
   t.equal(mayHold(index, 'b', '10.0.0.1', start), false)
-  reserve(index, [{ mac: 'a', address: '10.0.0.2' }])
+  reserve(index, [{ key: 'a', address: '10.0.0.2', machine: 'r1' }])
   t.equal(mayHold(index, 'b', '10.0.0.2', start), false, 'who has it does not get it again')
   t.equal(findAddress(index, 'a', null, start), null, 'but it is not taken away')
   t.equal(findAddress(index, 'b', null, start), '10.0.0.1')
@@ -118,10 +118,10 @@ t.test('reservations that come and go: no address is lost, none of another given
   for (let i = 0; i < 3000; i++) {
     const address = `10.0.0.${1 + Math.floor(random() * 4)}` // one outside
     const owner = macs[Math.floor(random() * 3)]!
-    reserve(index, random() < 0.5 ? [] : [{ mac: owner, address }])
+    reserve(index, random() < 0.5 ? [] : [{ key: owner, address, machine: owner }])
     const mac = macs[Math.floor(random() * 3)]!
     const given = findAddress(index, mac, null, after(i * 10))
-    const kept = [...index.reserved.byMac].find(([, number]) => toAddress(number) === given)
+    const kept = [...index.reserved.byKey].find(([, { address }]) => address !== null && toAddress(address) === given)
     if (given !== null && kept !== undefined && kept[0] !== mac) t.fail(`step ${i}: ${given} of ${kept[0]} to ${mac}`)
     if (given !== null) record(index, { ...lease(given, mac, 0), expiresAt: after(i * 10 + random() * 9) })
   }

@@ -151,7 +151,7 @@ const hardware: Hardware = {
   arch: 'x86_64',
   platform: 'uefi'
 }
-const subject = { id: 'm-00000001', macs: a.macs, hardware }
+const subject = { id: 'm-00000001', macs: a.macs, hardware, switchPort: null }
 function rule(name: string, match: Rule['spec']['match'], priority = 0): Rule {
   return {
     apiVersion: 'slipway.dev/v1',

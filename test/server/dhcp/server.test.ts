@@ -166,18 +166,18 @@ t.test('an address that is kept for a machine, from the next packet on', async t
   const [first, other] = ['52:54:00:00:00:01', '52:54:00:00:00:02']
   const { server, ask, events, saved } = await start(
     t,
-    { reservations: [{ mac: first, address: '127.77.99.1' }] },
+    { reservations: [{ key: first, address: '127.77.99.1', machine: 'r1' }] },
     { log }
   )
   t.match(await ask(first, 'uefi-pxe'), { address: '127.77.99.1' }, 'outside the pool')
   t.match(await ask(other, 'linux'), { address: '127.77.0.1' })
   server.reserve([
-    { mac: first, address: '127.77.0.1' },
-    { mac: '52:54:00:00:00:09', address: '192.0.2.1' }
+    { key: first, address: '127.77.0.1', machine: 'r1' },
+    { key: '52:54:00:00:00:09', address: '192.0.2.1', machine: 'r2' }
   ])
   t.match(warned, [
     ['dhcp.reservation-unused', { address: '192.0.2.1' }],
-    ['dhcp.reservation-held', { mac: first, address: '127.77.0.1', holder: other }]
+    ['dhcp.reservation-held', { machine: 'r1', address: '127.77.0.1', holder: other }]
   ])
   await t.rejects(ask(first, 'uefi-pxe', { timeoutMs: 100 }), 'it is not taken from who has it')
   t.match(

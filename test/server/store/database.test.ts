@@ -16,6 +16,9 @@ const deps = { now: () => noon, failed: () => {} }
 const inFolder = (data: string) => openDatabase({ database: null, data }, deps)
 const count = async (db: Db): Promise<number> => (await listEvents(db, { limit: 1000 })).length
 
+/** What no migration has yet. */
+const nextStep = migrations.length + 1
+
 forEachDialect(t, 'migrates once', async (t, db, { dialect, migrated }) => {
   t.same(
     migrated,
@@ -27,11 +30,11 @@ forEachDialect(t, 'migrates once', async (t, db, { dialect, migrated }) => {
 })
 
 forEachDialect(t, 'a step that fails leaves nothing behind', async (t, db, { dialect }) => {
-  const bad = { number: 2, name: '0002-bad', statements: () => ['create table half (a integer)', 'create tabel'] }
+  const bad = { number: nextStep, name: '99-bad', statements: () => ['create table half (a integer)', 'create tabel'] }
   await t.rejects(migrate(db, dialect, noon, [...migrations, bad]), /syntax/)
   await t.rejects(sql`select * from half`.execute(db))
-  const good = { number: 2, name: '0002-good', statements: () => ['create table half (a integer)'] }
-  t.same(await migrate(db, dialect, noon, [...migrations, good]), ['0002-good'])
+  const good = { number: nextStep, name: '99-good', statements: () => ['create table half (a integer)'] }
+  t.same(await migrate(db, dialect, noon, [...migrations, good]), ['99-good'])
 })
 
 forEachDialect(t, 'a database of a newer version is refused', async (t, db, { dialect }) => {
@@ -41,9 +44,9 @@ forEachDialect(t, 'a database of a newer version is refused', async (t, db, { di
 })
 
 forEachDialect(t, 'servers that start together migrate once', async (t, db, { dialect }) => {
-  const step = { number: 2, name: '0002-once', statements: () => ['create table once (a integer)'] }
+  const step = { number: nextStep, name: '99-once', statements: () => ['create table once (a integer)'] }
   const runs = await Promise.all([1, 2, 3, 4].map(() => migrate(db, dialect, noon, [...migrations, step])))
-  t.same(runs.flat(), ['0002-once'])
+  t.same(runs.flat(), ['99-once'])
 })
 
 forEachDialect(t, 'a transaction is all or nothing, also within another', async (t, db) => {
