@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { Fault } from '../core/fault.ts'
+import { openTraffic, type Traffic } from './batch/socket.ts'
 import { askInterface, openBound } from './bound/socket.ts'
 import type { Interface } from './context.ts'
 
@@ -72,9 +73,9 @@ export function broadcastAddress({ loopback }: Interface): string {
  */
 export async function findFree(own: Interface, wanted: number, way: Way): Promise<number> {
   if (typeof way === 'number') return wanted
-  const socket = await open(own, { port: wanted, address: '0.0.0.0', sharing: 'alone' }, way)
+  const { socket } = await open(own, { port: wanted, address: '0.0.0.0', sharing: 'alone' }, way)
   const { port } = socket.address()
-  await closeAll([socket])
+  await new Promise<void>(resolve => socket.close(resolve))
   return port
 }
 
@@ -89,13 +90,12 @@ export async function openServerSockets(
   const everywhere = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
   const sender = await open(own, { port, address: own.address, sharing: 'shared' }, way)
   // Both are good for what is sent to our address: the system gives that to the better match.
-  listen(everywhere, listener, 'broadcast')
-  listen(sender, listener, 'here')
-  if (way === 'plain') return { port, close: () => closeAll([everywhere, sender]) }
+  const traffic = [listen(everywhere, listener, 'broadcast'), listen(sender, listener, 'here')]
+  if (way === 'plain') return { port, close: () => closeAll(traffic) }
   // It hears only what the two did not.
   const routed = await open(own, { port, address: own.address, sharing: 'shared' }, 'plain')
-  listen(routed, listener, 'elsewhere')
-  return { port, close: () => closeAll([everywhere, sender, routed]) }
+  traffic.push(listen(routed, listener, 'elsewhere'))
+  return { port, close: () => closeAll(traffic) }
 }
 
 /** Opens a port that is spoken to by unicast alone: the boot service on 4011. */
@@ -105,12 +105,12 @@ export async function openUnicastSocket(
   way: Way,
   listener: Listener
 ): Promise<ServerSockets> {
-  const socket =
+  const opened =
     typeof way === 'number'
       ? adopt(way, own.name)
       : await open(own, { port, address: own.address, sharing: 'alone' }, way)
-  listen(socket, listener, 'here')
-  return { port: socket.address().port, close: () => closeAll([socket]) }
+  const { close } = listen(opened, listener, 'here')
+  return { port: opened.socket.address().port, close }
 }
 
 /** Opens the clients' port beside whoever has it, to hear what servers say and to ask as a client would. */
@@ -120,15 +120,20 @@ export async function openClientSocket(
   way: 'bound' | 'plain',
   listener: Listener
 ): Promise<ServerSockets & { readonly send: Send }> {
-  const socket = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
-  listen(socket, listener, 'broadcast')
-  return { port, send: sendBy(socket), close: () => closeAll([socket]) }
+  const opened = await open(own, { port, address: '0.0.0.0', sharing: 'shared' }, way)
+  return { port, ...listen(opened, listener, 'broadcast') }
 }
 
-function listen(socket: Socket, { receive, failed }: Listener, from: From): void {
-  const send = sendBy(socket)
-  socket.on('message', (bytes, peer) => receive(bytes, peer, send, from))
+function listen({ socket, handle }: Opened, { receive, failed }: Listener, from: From): Traffic {
+  const traffic = openTraffic(socket, handle, (bytes, peer) => receive(bytes, peer, traffic.send, from))
   socket.on('error', failed)
+  return traffic
+}
+
+interface Opened {
+  readonly socket: Socket
+  /** Null when Node keeps it to itself. */
+  readonly handle: number | null
 }
 
 /** A rack that powers on at once is heard while a commit waits for the disk; the system may give less. */
@@ -140,7 +145,7 @@ interface Where {
   readonly sharing: 'shared' | 'alone'
 }
 
-async function open(own: Interface, { port, address, sharing }: Where, way: 'bound' | 'plain'): Promise<Socket> {
+async function open(own: Interface, { port, address, sharing }: Where, way: 'bound' | 'plain'): Promise<Opened> {
   if (way === 'bound') {
     const handle = openBound({ device: own.name, address, port }, sharing)
     if (handle !== null) return adopt(handle, own.name)
@@ -157,17 +162,17 @@ async function open(own: Interface, { port, address, sharing }: Where, way: 'bou
   }
   socket.setBroadcast(true)
   socket.setRecvBufferSize(RECEIVE_BYTES)
-  return socket
+  return { socket, handle: null }
 }
 
 /** Takes over a socket that is open. Throws a Fault when the handle is none. */
-function adopt(fd: number, name: string): Socket {
+function adopt(fd: number, name: string): Opened {
   const socket = createSocket('udp4')
   try {
     socket.bind({ fd, exclusive: true }) // which listens at once
     socket.setBroadcast(true)
     socket.setRecvBufferSize(RECEIVE_BYTES)
-    return socket
+    return { socket, handle: fd }
   } catch (cause) {
     socket.close()
     const remedy = 'pass one that ListenDatagram= opened'
@@ -192,17 +197,6 @@ function explain(cause: unknown, { name, address }: Interface, port: number): un
   return cause
 }
 
-function sendBy(socket: Socket): Send {
-  return async (bytes, port, address) =>
-    await new Promise((resolve, reject) => {
-      socket.send(bytes, port, address, error => (error === null ? resolve() : reject(error)))
-    })
-}
-
-async function closeAll(sockets: readonly Socket[]): Promise<void> {
-  await Promise.all(
-    sockets.map(async socket => {
-      await new Promise<void>(resolve => socket.close(resolve))
-    })
-  )
+async function closeAll(all: readonly Traffic[]): Promise<void> {
+  await Promise.all(all.map(each => each.close()))
 }

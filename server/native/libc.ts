@@ -10,6 +10,8 @@ export interface Libc {
   readonly bind: Call
   readonly ioctl: Call
   readonly sendto: Call
+  readonly sendmmsg: Call
+  readonly recvmmsg: Call
   readonly close: Call
   readonly shutdown: Call
   readonly fcntl: Call
@@ -29,6 +31,8 @@ const signatures = {
   bind: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   ioctl: { arguments: ['int32', 'uint64', 'pointer'], return: 'int32' },
   sendto: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'], return: 'int64' },
+  sendmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32'], return: 'int32' },
+  recvmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32', 'pointer'], return: 'int32' },
   close: { arguments: ['int32'], return: 'int32' },
   shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
   fcntl: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },
@@ -43,6 +47,7 @@ const signatures = {
 }
 
 interface Ffi {
+  readonly getRawPointer: (bytes: Buffer) => bigint
   readonly dlopen: (library: null, functions: typeof signatures) => { readonly functions: Libc }
   readonly toArrayBuffer: (pointer: bigint, length: number, copy: boolean) => ArrayBuffer
 }
@@ -50,20 +55,29 @@ interface Ffi {
 let opened: Libc | null | undefined
 let error: Int32Array | null = null
 
+function ffi(): Ffi | undefined {
+  return process.getBuiltinModule('node:ffi') as unknown as Ffi | undefined
+}
+
 /** Opened once for this thread, whose process holds the library anyway; null on a Node without node:ffi. */
 export function openLibc(): Libc | null {
   if (opened !== undefined) return opened
-  const ffi = process.getBuiltinModule('node:ffi') as unknown as Ffi | undefined
-  opened = ffi?.dlopen(null, signatures).functions ?? null
+  const found = ffi()
+  opened = found?.dlopen(null, signatures).functions ?? null
   // errno is a word of the thread's own memory, whose address the C libraries of Linux tell; it never moves.
   const place = opened?.__errno_location()
-  error = ffi && typeof place === 'bigint' ? new Int32Array(ffi.toArrayBuffer(place, 4, false)) : null
+  error = found && typeof place === 'bigint' ? new Int32Array(found.toArrayBuffer(place, 4, false)) : null
   return opened
 }
 
 /** Why the last call of this thread returned -1: to be asked before anything else is called. 0 when nobody knows. */
 export function errno(): number {
   return error?.[0] ?? 0
+}
+
+/** Where these bytes are in memory, for structures that point at others. They must be kept as long as it is used. */
+export function pointerTo(bytes: Buffer): bigint {
+  return ffi()!.getRawPointer(bytes)
 }
 
 /** The kernel's structures are little-endian on all that we run on. */
