@@ -14,6 +14,7 @@ import type { Guard } from './data/assets/guard/files.ts'
 import { openMemory } from './data/assets/memory/files.ts'
 import { openBootPrograms } from './data/files.ts'
 import type { Interface } from './dhcp/context.ts'
+import { createHolders, type Holders } from './dhcp/holders.ts'
 import { type Attachment, startDhcp } from './dhcp/server.ts'
 import { limitEvents } from './dhcp/story.ts'
 import type { Files } from './http/files.ts'
@@ -78,9 +79,11 @@ export async function startWire(
   const { mode, ports, subnets, probe, leases: kept } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
-  const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, events))
+  const holders = createHolders()
+  const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, holders, events))
   const recording = new Set<Promise<void>>()
   const seen = (event: NewEvent): void => {
+    if (event.type === 'dhcp.request') holders.learn(event)
     const work: Promise<void> = record(event)
       .catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
       .finally(() => recording.delete(work))
@@ -178,12 +181,13 @@ async function startTftps(
   }
 }
 
-/** One commit for all. A transfer is known by its address alone: the lease says whose it is. */
-async function recordAll(recorder: Recorder, events: readonly NewEvent[]): Promise<readonly null[]> {
+/** One commit for all. A transfer is known by its address alone: the lease says whose it is, ours or another server's. */
+async function recordAll(recorder: Recorder, holders: Holders, events: readonly NewEvent[]): Promise<readonly null[]> {
   await transact(recorder, async (db, add) => {
     for (const event of events) {
       const address = event.mac === undefined ? event.detail?.['address'] : undefined
-      const mac = typeof address === 'string' ? await findLeaseHolder(db, address) : event.mac
+      const mac =
+        typeof address === 'string' ? ((await findLeaseHolder(db, address)) ?? holders.of(address)) : event.mac
       await add({ ...event, ...(mac !== undefined && { mac }) })
     }
   })

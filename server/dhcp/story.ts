@@ -18,7 +18,7 @@ export function tell(request: Packet, decision: Decision, server: string): NewEv
   const asked: NewEvent[] =
     type === 'discover' ? [{ type: 'dhcp.discover', mac, message: `${who} looks for a DHCP server`, detail }] : []
   if (decision.kind === 'silence') {
-    if (!decision.warn) return asked
+    if (!decision.warn) return [...asked, ...elsewhere(request, server, who, detail)]
     const message = `${who} was not answered: ${decision.reason}`
     return [...asked, { type: 'dhcp.ignored', mac, level: 'warning', message, detail }]
   }
@@ -39,6 +39,14 @@ export function tell(request: Packet, decision: Decision, server: string): NewEv
     case 'nak':
       return [{ type: 'dhcp.nak', mac, level: 'warning', message: `${who} was refused: ${decision.reason}`, detail }]
   }
+}
+
+/** Beside another server: its REQUEST goes to all (RFC 2131 §3.1), and is the one place to learn the address it has. */
+function elsewhere(request: Packet, server: string, who: string, detail: NewEvent['detail']): NewEvent[] {
+  const { serverId: from, requestedAddress: address } = request.options
+  if (messageName(request) !== 'request' || from === undefined || from === server || address === undefined) return []
+  const message = `${who} takes ${address} from DHCP server ${from}`
+  return [{ type: 'dhcp.request', mac: request.mac, message, detail: { ...detail, address, from } }]
 }
 
 function show(boot: BootFile): string {

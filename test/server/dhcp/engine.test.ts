@@ -7,6 +7,7 @@ import type { Context } from '../../../server/dhcp/context.ts'
 import { findSubnet, openSubnets } from '../../../server/dhcp/context.ts'
 import { decide, type Decision } from '../../../server/dhcp/engine.ts'
 import { findFirmware } from '../../../server/dhcp/firmware.ts'
+import { createHolders } from '../../../server/dhcp/holders.ts'
 import { encodeNested, readNested } from '../../../server/dhcp/nested.ts'
 import type { Options } from '../../../server/dhcp/options.ts'
 import { decodePacket, encodePacket, messageType, type MessageName, type Packet } from '../../../server/dhcp/packet.ts'
@@ -297,6 +298,41 @@ for (const [name, changes, want, file] of proxied) {
     if (name.startsWith('QEMU')) t.same(readNested(options.vendorSpecific).get(71), hex('80030000'), 'its boot item')
   })
 }
+
+t.test('proxy: whose address a machine takes is told, once it says so', async t => {
+  const from = { serverId: '10.77.0.9', requestedAddress: '10.77.0.105' }
+  const rows: Array<[name: string, request: Packet, want: string[]]> = [
+    ['boot firmware', ask('request', from, {}, 'uefi-pxe'), ['dhcp.request']],
+    ['an installed system', ask('request', from), []],
+    ['one that renews', ask('request', { requestedAddress: '10.77.0.105' }, {}, 'uefi-pxe'), []],
+    ['one that names no address', ask('request', { serverId: '10.77.0.9' }, {}, 'uefi-pxe'), []]
+  ]
+  const context = contextOf({ mode: 'proxy', subnet: null })
+  for (const [name, request, want] of rows) {
+    const events = tell(request, decide(request, context), '10.77.0.1')
+    t.same(
+      events.map(({ type }) => type),
+      want,
+      name
+    )
+    if (want.length > 0) t.match(events, [{ mac, detail: { address: '10.77.0.105', from: '10.77.0.9' } }])
+  }
+})
+
+t.test('who has which address elsewhere is remembered, within bounds', async t => {
+  const holders = createHolders()
+  const learn = (address: unknown, owner: string | null): void =>
+    holders.learn({ type: 'dhcp.request', mac: owner, message: '', detail: { address: address as string } })
+  learn('10.77.0.105', other)
+  learn('10.77.0.105', mac)
+  t.equal(holders.of('10.77.0.105'), mac, 'the last that said so')
+  learn(7, mac)
+  learn('10.77.0.106', null)
+  t.equal(holders.of('10.77.0.106'), undefined)
+  for (let n = 0; n < 10_000; n++) learn(`10.78.${n >> 8}.${n & 255}`, other)
+  t.equal(holders.of('10.77.0.105'), undefined, 'the oldest goes')
+  t.equal(holders.of('10.78.0.0'), other)
+})
 
 t.test('proxy: the answer goes to who sent it, whatever relay it names', async t => {
   const peer = { address: '192.0.2.7', port: 67 }
