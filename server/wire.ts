@@ -181,7 +181,7 @@ async function startTftps(
   }
 }
 
-/** One commit for all. A transfer is known by its address alone: the lease says whose it is, ours or another server's. */
+/** One commit for all. A transfer is known by its address alone: a lease says whose it is, ours or another server’s. */
 async function recordAll(recorder: Recorder, holders: Holders, events: readonly NewEvent[]): Promise<readonly null[]> {
   await transact(recorder, async (db, add) => {
     for (const event of events) {

@@ -10,8 +10,8 @@ const root = resolve(import.meta.dirname, '..')
 const bin = join(root, 'node_modules', '.bin')
 // tap starts `node` by name: it must be this one, however we were started ourselves.
 process.env.PATH = `${bin}${delimiter}${process.env.PATH ?? ''}`
-// Apart, because each takes minutes and the whole machine: .ci/run and `npm run test:qemu` start them by name.
-const apart = /^test\/e2e\/qemu/
+// Apart, because each takes minutes and the whole machine: .ci/run, `npm run test:qemu` and `test:firmware` start them.
+const apart = /^test\/e2e\/(qemu|firmware)/
 
 interface Tally {
   passed: number

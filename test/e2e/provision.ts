@@ -5,7 +5,8 @@
 import type { Machine } from '../../server/contract/machine.ts'
 import type { TimelineEvent } from '../../server/contract/event.ts'
 import { type Firmware, type Guest, powerOn, tail } from '../lab/qemu.ts'
-import { type Stage, until } from './stage.ts'
+import { until } from './served.ts'
+import type { Stage } from './stage.ts'
 import { show } from './story.ts'
 
 export interface Provisioned {

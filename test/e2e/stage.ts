@@ -6,7 +6,6 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { globSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import type { NodeView } from '../../server/contract/api.ts'
 import type { AnyDocument } from '../../server/contract/document.ts'
@@ -14,12 +13,11 @@ import type { TimelineEvent } from '../../server/contract/event.ts'
 import type { Machine } from '../../server/contract/machine.ts'
 import { API_VERSION } from '../../server/contract/names.ts'
 import { type Cluster, startCluster } from '../lab/cluster.ts'
-import { type Background, createNamespace, type Namespace, type Ran } from '../lab/namespace.ts'
+import { createNamespace, type Namespace, type Ran } from '../lab/namespace.ts'
 import type { LabImages } from '../lab/os/build.ts'
+import { apply, ask, slipwayIn, startServer } from './served.ts'
 
 const address = '10.78.0.1'
-const control = `https://${address}:8443`
-const root = join(import.meta.dirname, '..', '..')
 
 export interface Stage {
   readonly namespace: Namespace
@@ -66,7 +64,7 @@ export async function openStage(artifacts: Artifacts): Promise<Stage> {
     fillData(folder, artifacts)
     writeConfig(folder, cluster)
     const stage = await serve(folder, namespace, cluster, close)
-    await applyDocuments(stage)
+    await apply({ namespace, folder, address }, documents)
     return stage
   } catch (error) {
     await close()
@@ -106,27 +104,15 @@ async function serve(
   cluster: Cluster,
   close: () => Promise<void>
 ): Promise<Stage> {
-  const data = join(folder, 'data')
-  const env = {
-    SLIPWAY_SERVER: control,
-    SLIPWAY_TOKEN_FILE: join(data, 'admin.token'),
-    SLIPWAY_CA_FILE: join(data, 'ca', 'ca.crt')
-  }
-  const program = join(root, 'server', 'main.ts')
-  const slipway = (...args: string[]): Promise<Ran> =>
-    namespace.run(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], { env })
-  let server = await startServer(folder, namespace, program)
-  const get = async <T>(path: string): Promise<T> => {
-    const { exitCode, stdout, stderr } = await curl(namespace, data, path)
-    if (exitCode !== 0) throw new Error(`GET ${path}: ${stderr}${stdout}`)
-    return JSON.parse(stdout) as T
-  }
+  const where = { namespace, folder, address }
+  let server = await startServer(where)
+  const get = <T>(path: string): Promise<T> => ask<T>(where, path)
   return {
     namespace,
     cluster,
     folder,
     get,
-    slipway,
+    slipway: (...args) => slipwayIn(where, ...args),
     async kubectl(args, input = '') {
       const all = ['--kubeconfig', join(folder, 'kubeconfig'), ...args]
       const { exitCode, stdout, stderr } = await namespace.run(cluster.program('kubectl'), all, { input })
@@ -138,49 +124,11 @@ async function serve(
     timeline: machine => get<TimelineEvent[]>(`/api/v1/events?machine=${machine}&limit=1000`),
     async killServer() {
       await server.stop('SIGKILL')
-      server = await startServer(folder, namespace, program)
+      server = await startServer(where)
     },
     serverLog: () => server.output(),
     close
   }
-}
-
-const START_TIMEOUT_MS = 60_000
-
-/** Started as an operator does it; there when its health page answers. */
-async function startServer(folder: string, namespace: Namespace, program: string): Promise<Background> {
-  const args = ['--disable-warning=ExperimentalWarning', program, 'serve', '--config', join(folder, 'slipway.yaml')]
-  const server = namespace.start('slipway', process.execPath, args, { log: join(folder, 'server.log'), cwd: folder })
-  let ended: number | string | null = null
-  server.ended.then(
-    status => (ended = status),
-    (error: Error) => (ended = error.message)
-  )
-  await until(
-    'the server to start',
-    START_TIMEOUT_MS,
-    async () => {
-      if (ended !== null) throw new Error(`slipway serve ended (${ended}): ${server.output()}`)
-      const probe = await namespace.run('curl', ['-sf', '-o', '/dev/null', `http://${address}:8080/healthz`])
-      return probe.exitCode === 0 ? server : null
-    },
-    200
-  )
-  return server
-}
-
-async function curl(namespace: Namespace, data: string, path: string): Promise<Ran> {
-  // The token goes by a file: any process may read another's arguments.
-  const script = 'printf "header = \\"Authorization: Bearer %s\\"\\n" "$(cat "$1/admin.token")" | '
-  const call = 'curl -sS --fail-with-body --max-time 30 --cacert "$1/ca/ca.crt" -K - "$2"'
-  return namespace.run('bash', ['-c', script + call, 'curl', data, `${control}${path}`])
-}
-
-async function applyDocuments(stage: Stage): Promise<void> {
-  const file = join(stage.folder, 'documents.yaml')
-  writeFileSync(file, documents.map(each => stringify(each)).join('---\n'))
-  const { exitCode, stderr } = await stage.slipway('apply', '-f', file)
-  if (exitCode !== 0) throw new Error(`slipway apply: ${stderr}`)
 }
 
 const documents: readonly AnyDocument[] = [
@@ -216,19 +164,3 @@ const documents: readonly AnyDocument[] = [
     spec: { match: { manufacturer: 'Slipway Lab' }, profile: 'lab-worker', approve: 'manual', name: 'node-{number}' }
   }
 ]
-
-/** Asks until it is told something other than null. */
-export async function until<T>(
-  what: string,
-  timeoutMs: number,
-  ask: () => Promise<T | null>,
-  everyMs = 1_000
-): Promise<T> {
-  const expired = AbortSignal.timeout(timeoutMs)
-  for (;;) {
-    const answer = await ask()
-    if (answer !== null) return answer
-    if (expired.aborted) throw new Error(`waited ${timeoutMs / 1000} s for ${what}`)
-    await delay(everyMs)
-  }
-}

@@ -7,7 +7,8 @@ import type { TimelineEvent } from '../../server/contract/event.ts'
 import type { Machine } from '../../server/contract/machine.ts'
 import type { Provisioned } from './provision.ts'
 import { show, storyOf } from './story.ts'
-import { type Stage, until } from './stage.ts'
+import { until } from './served.ts'
+import type { Stage } from './stage.ts'
 
 const target = 'v1.36.3'
 const minute = 60_000

@@ -1,5 +1,5 @@
 // Builds what a blank machine of the lab is given, into .lab/os: "lab CoreOS" (kernel, live system, disk image), system
-// extensions with Kubernetes, and iPXE. Each part is a folder named after the hash of all that goes into it, so that
+// extensions with Kubernetes, iPXE, and for the firmware tests a system that reports and powers off. Each part is a folder named after the hash of all that goes into it, so that
 // what has not changed is not built again. Lab CoreOS is made of real parts (Debian 12, its kernel, systemd, Ignition,
 // containerd) and honours Fedora CoreOS's kernel arguments; it is not Fedora CoreOS.
 //
@@ -38,6 +38,13 @@ export interface LabImages {
   readonly boot: string
 }
 
+/** What the firmware tests need. */
+export interface FirmwareImages {
+  /** x86_64/ and arm64/ with vmlinuz, initrd.img, rootfs.img; signed/ with shim and GRUB; pxe-virtio.rom */
+  readonly firmware: string
+  readonly boot: string
+}
+
 /** What a machine needs besides the tools to build the images: for needs(). */
 export const buildPrograms = [
   'mmdebstrap',
@@ -55,12 +62,23 @@ export const buildPrograms = [
 ]
 export const buildFiles = ['/usr/lib/grub/i386-pc/boot.img', '/usr/lib/grub/x86_64-efi/linux.mod']
 
+/** The programs among them that the firmware tests' images need. */
+export const firmwarePrograms = ['busybox', 'cpio', 'depmod']
+
 /** Builds what is missing; seconds from nothing are in the README. Throws with the script's output when a part fails. */
 export async function buildImages(): Promise<LabImages> {
   const tools = findTools()
   if (tools === null) throw new Error(noTools)
   const [os, extensions, boot] = await Promise.all([buildOs(tools), buildExtensions(tools), buildBoot()])
   return { os, extensions, boot }
+}
+
+/** Needs no Kubernetes programs, only Debian's packages. */
+export async function buildFirmware(): Promise<FirmwareImages> {
+  const scripts = ['firmware.sh', 'debian.sh', 'firmware/*']
+  const firmware = build('firmware', scripts, [], folder => shell('firmware.sh', [folder], {}))
+  const [done, boot] = await Promise.all([firmware, buildBoot()])
+  return { firmware: done, boot }
 }
 
 function buildOs(tools: string): Promise<string> {
@@ -92,7 +110,7 @@ function buildExtensions(tools: string): Promise<string> {
 }
 
 function buildBoot(): Promise<string> {
-  return build('boot', ['ipxe.sh'], [], folder => shell('ipxe.sh', [folder], {}))
+  return build('boot', ['ipxe.sh', 'debian.sh'], [], folder => shell('ipxe.sh', [folder], {}))
 }
 
 /** The folder <part>-<hash>, filled by `fill` if it is not there; older ones of that part go. */
@@ -148,7 +166,7 @@ async function shell(script: string, args: readonly string[], env: Record<string
 
 if (import.meta.main) {
   const started = performance.now()
-  const images = await buildImages()
+  const images = { ...(await buildFirmware()), ...(await buildImages()) }
   for (const [part, folder] of Object.entries(images)) process.stdout.write(`${part} ${folder}\n`)
   process.stdout.write(`${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }
