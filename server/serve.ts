@@ -145,7 +145,7 @@ async function start(
     interface: each,
     places: { bootUrl: urls.boot(each.address), secureUrl: null }
   }))
-  const wired = { recorder, provisioning: deps, relaxed, log, metrics, guard }
+  const wired = { recorder, provisioning: deps, relaxed, log, metrics }
   wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renew, log, opened)

@@ -1,6 +1,5 @@
 // The boot plane's half that is UDP: DHCP and TFTP, joined to the leases, the metrics and the timeline.
 
-import { join } from 'node:path'
 import { type Passed, requireKnown, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import type { Loader } from './contract/document.ts'
@@ -10,9 +9,7 @@ import type { Lease } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
 import { keysOf } from './core/identifiers.ts'
 import type { Reservation } from './core/reservations.ts'
-import type { Guard } from './data/assets/guard/files.ts'
-import { openMemory } from './data/assets/memory/files.ts'
-import { openBootPrograms } from './data/files.ts'
+import { openKept, openMemory } from './data/assets/memory/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { createHolders, type Holders } from './dhcp/holders.ts'
 import { type Attachment, startDhcp } from './dhcp/server.ts'
@@ -28,6 +25,7 @@ import { listDocuments } from './store/documents.ts'
 import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
 import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
+import { openCarrier } from './tftp/thread/client.ts'
 import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
@@ -38,8 +36,6 @@ export interface WireDeps {
   readonly relaxed: Db
   readonly log: Log
   readonly metrics: Metrics
-  /** Boot programs are sent only as they were imported. */
-  readonly guard: Guard
 }
 
 /** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
@@ -156,27 +152,25 @@ async function startTftps(
   config: Config,
   networks: readonly Network[],
   passed: Passed,
-  { recorder, provisioning, log, metrics, guard, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
+  { recorder, provisioning, log, metrics, seen }: WireDeps & { readonly seen: (event: NewEvent) => void },
   opened: AsyncDisposableStack
 ): Promise<void> {
   const { now } = recorder
   const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const program = openBootPrograms(config.data, guard.bytes)
-  const memory = openMemory()
-  const asset = async (path: string): Promise<Buffer | null> => {
-    const found = await provisioning.artifacts.locate(path)
-    return found === null ? null : memory(join(found.folder, found.name))
-  }
+  const asset = openKept(provisioning.artifacts.locate, openMemory())
+  const program = (name: string): Promise<Buffer | null> => asset(`boot/${name}`)
   const done = (transfer: Transfer): void => {
     metrics.counts.tftp(transfer.outcome)
     const event = eventOf(transfer)
     if (event !== null) told(event)
   }
+  const carrier = openCarrier(error => log.error('tftp.thread-ended', { error }))
+  opened.defer(() => carrier.close())
   for (const { interface: own } of networks) {
     const failed = (error: unknown): void => log.error('tftp.failed', { interface: own.name, error })
     const handle = passed.get(socketName('tftp', own.name)) ?? null
     const read = tftpReader(provisioning, { program, asset, log }, own.address)
-    const tftp = await startTftp(own.address, config.tftp.port, { now, read, failed, done }, handle)
+    const tftp = await startTftp(own.address, config.tftp.port, { now, read, failed, done, carrier }, handle)
     opened.defer(() => tftp.close())
   }
 }

@@ -3,11 +3,8 @@
 
 import { constants } from 'node:fs'
 import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { Fault } from '../core/fault.ts'
-
-/** Boot programs are small (iPXE 1 MB, shim 1 MB, GRUB 4 MB); what is larger goes by HTTP. */
-const BOOT_PROGRAM_BYTES_MAX = 64 * 1024 * 1024
 
 export interface RunFile {
   readonly pid: number
@@ -75,58 +72,4 @@ export async function writeRunFile(data: string, run: RunFile): Promise<void> {
 
 export async function removeRunFile(data: string): Promise<void> {
   await rm(join(data, 'run.json'), { force: true })
-}
-
-/**
- * A boot program by its bare name, kept in memory as long as the file does not change; null when there is none, or
- * when `check` throws a Fault about it, which has told the operator why.
- */
-export function openBootPrograms(
-  data: string,
-  check: (name: string, bytes: Buffer) => Promise<void> = async () => undefined
-): (name: string) => Promise<Buffer | null> {
-  const read = openBootFolder(data)
-  return async name => {
-    const bytes = await read(name)
-    if (bytes === null) return null
-    try {
-      await check(`boot/${name}`, bytes)
-      return bytes
-    } catch (error) {
-      if (error instanceof Fault) return null
-      throw error
-    }
-  }
-}
-
-function openBootFolder(data: string): (name: string) => Promise<Buffer | null> {
-  const kept = new Map<string, { stamp: string; bytes: Buffer }>()
-  return async name => {
-    if (name !== basename(name) || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/.test(name)) return null
-    const file = await openIfThere(join(data, 'boot', name))
-    if (file === null) return null
-    try {
-      const found = await file.stat()
-      const { size, mtimeMs, ino } = found
-      const stamp = `${size} ${mtimeMs} ${ino}`
-      const known = kept.get(name)
-      if (known?.stamp === stamp) return known.bytes
-      if (!found.isFile() || size > BOOT_PROGRAM_BYTES_MAX) return null
-      const bytes = await file.readFile()
-      kept.set(name, { stamp, bytes })
-      return bytes
-    } finally {
-      await file.close()
-    }
-  }
-}
-
-async function openIfThere(path: string) {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null
-    if (code === 'ENOENT' || code === 'ELOOP') return null
-    throw error
-  }
 }

@@ -28,8 +28,11 @@ export interface Waiter {
   readonly add: (handle: number, events: number) => boolean
   /** Needed even before a close: a duplicate of the descriptor would keep it watched. */
   readonly remove: (handle: number) => void
-  /** Calls `ready` for each descriptor with what it is ready for; not for the bell, which is answered here. */
-  readonly wait: (ms: number, ready: (handle: number, events: number) => void) => void
+  /**
+   * Calls `ready` for each descriptor with what it is ready for; not for the bell, which is answered here. Returns
+   * whether it rang.
+   */
+  readonly wait: (ms: number, ready: (handle: number, events: number) => void) => boolean
 }
 
 /** Null without node:ffi, or when the system has no descriptors left. */
@@ -71,12 +74,14 @@ export function waiterOn(libc: Libc, { poll, bell }: Poll): Waiter {
     remove: handle => void control(EPOLL_CTL_DEL, handle, 0),
     wait(ms, ready) {
       const found = Number(libc.epoll_wait(poll, events, EVENTS_MAX, ms))
+      let isRung = false
       for (let i = 0; i < found; i++) {
         const at = i * EVENT_BYTES
         const handle = events.readInt32LE(at + DATA_AT)
-        if (handle === bell) libc.read(bell, count, 8n)
+        if (handle === bell) isRung = libc.read(bell, count, 8n) !== -1n
         else ready(handle, events.readUInt32LE(at))
       }
+      return isRung
     }
   }
 }

@@ -8,10 +8,14 @@ export interface Libc {
   readonly socket: Call
   readonly setsockopt: Call
   readonly bind: Call
+  readonly connect: Call
   readonly ioctl: Call
+  readonly send: Call
   readonly sendto: Call
   readonly sendmmsg: Call
   readonly recvmmsg: Call
+  readonly recv: Call
+  readonly recvfrom: Call
   readonly close: Call
   readonly shutdown: Call
   readonly fcntl: Call
@@ -29,10 +33,14 @@ const signatures = {
   socket: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },
   setsockopt: { arguments: ['int32', 'int32', 'int32', 'pointer', 'uint32'], return: 'int32' },
   bind: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
+  connect: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   ioctl: { arguments: ['int32', 'uint64', 'pointer'], return: 'int32' },
+  send: { arguments: ['int32', 'pointer', 'uint64', 'int32'], return: 'int64' },
   sendto: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'], return: 'int64' },
   sendmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32'], return: 'int32' },
   recvmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32', 'pointer'], return: 'int32' },
+  recv: { arguments: ['int32', 'pointer', 'uint64', 'int32'], return: 'int64' },
+  recvfrom: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'pointer'], return: 'int64' },
   close: { arguments: ['int32'], return: 'int32' },
   shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
   fcntl: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },

@@ -1,17 +1,21 @@
-// The I/O shell around session.ts: one socket listens, and each transfer has its own, bound to the server's address and
-// connected to its client, so that it hears nobody else. Requests that open no transfer are answered from the listener
-// and cost no socket; what is no request is dropped, so that nothing is reflected.
+// TFTP's door: one socket listens and decides what a request is given; a carrier moves the packets of each transfer
+// from a socket of its own. Requests that open no transfer are answered from the listener and cost no socket; what is
+// no request is dropped, so that nothing is reflected.
 
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { createSocket, type RemoteInfo } from 'node:dgram'
 import { once } from 'node:events'
 import { Fault } from '../core/fault.ts'
+import type { Carried, Carrier } from './carrier.ts'
+import { createLimits } from './limits.ts'
 import { decode, encode, normaliseName, type Packet } from './packet.ts'
-import { type Event, open, type Outcome, refusal, type Step, step } from './session.ts'
+import { createPlaces, type Held } from './places.ts'
+import { refusal } from './session.ts'
+import { createShare } from './share.ts'
 
 export interface Transfer {
   readonly peer: string
   readonly name: string
-  readonly outcome: Outcome | 'not found' | 'refused' | 'ignored' | 'busy' | 'client gone' | 'stopped'
+  readonly outcome: Carried | 'not found' | 'refused' | 'ignored' | 'busy'
   readonly bytes: number
   readonly durationMs: number
 }
@@ -24,6 +28,8 @@ export interface TftpDeps {
   /** A bug, or a system that refuses sockets: the transfer it hit is over, the server goes on. */
   readonly failed: (error: unknown) => void
   readonly now: () => Date
+  /** Closed by whoever opened it, after this server. */
+  readonly carrier: Carrier
 }
 
 export interface TftpServer {
@@ -31,13 +37,7 @@ export interface TftpServer {
   readonly close: () => Promise<void>
 }
 
-/** Sockets at once, and those of one client: firmware needs one, and another while an old one times out. */
-const TRANSFERS_MAX = 512
-const TRANSFERS_MAX_PER_ADDRESS = 8
-/** A client that acknowledges just before each timeout may not keep a socket for days. */
-const TRANSFER_MS_MAX = 10 * 60_000
-
-const SHUTDOWN = 'the server is closing'
+type Request = Packet & { op: 'rrq' | 'wrq' }
 
 /**
  * Serves on one address; with a handle, on that socket, which is open already. Throws a Fault that says what to do when
@@ -50,7 +50,9 @@ export async function startTftp(
   handle: number | null = null
 ): Promise<TftpServer> {
   const socket = createSocket('udp4')
-  const transfers = new Map<string, { readonly peer: RemoteInfo; readonly stop: AbortController }>()
+  const places = createPlaces()
+  const share = createShare()
+  const limits = createLimits(deps.now)
   const working = new Set<Promise<void>>()
 
   function receive(bytes: Buffer, peer: RemoteInfo): void {
@@ -59,44 +61,46 @@ export async function startTftp(
     if (request === null || (request.op !== 'rrq' && request.op !== 'wrq')) {
       return deps.done({ ...none, outcome: 'ignored' })
     }
-    const key = `${peer.address}:${peer.port}`
-    if (transfers.has(key)) return // asked again because our answer was slow or lost: the session repeats it
-    if (isBusy(peer)) return deps.done({ ...none, outcome: 'busy' })
-    const stop = new AbortController()
-    transfers.set(key, { peer, stop })
-    const work: Promise<void> = serve(request, peer, stop.signal)
+    const known = places.find(peer)
+    if (known?.asked.equals(bytes)) return known.carriage?.repeat()
+    const held = limits.admit(peer.address) ? places.hold({ address: peer.address, port: peer.port }, bytes) : null
+    if (held === null) return deps.done({ ...none, outcome: 'busy' })
+    const work: Promise<void> = serve(request, held)
       .catch(deps.failed)
       .finally(() => {
-        transfers.delete(key)
+        places.leave(held)
         working.delete(work)
       })
     working.add(work)
   }
 
-  function isBusy({ address: asking }: RemoteInfo): boolean {
-    if (transfers.size >= TRANSFERS_MAX) return true
-    let own = 0
-    for (const { peer } of transfers.values()) own += peer.address === asking ? 1 : 0
-    return own >= TRANSFERS_MAX_PER_ADDRESS
-  }
-
-  async function serve(request: Packet & { op: 'rrq' | 'wrq' }, peer: RemoteInfo, signal: AbortSignal): Promise<void> {
+  async function serve(request: Request, held: Held): Promise<void> {
     const started = deps.now()
+    const { peer } = held
     const name = normaliseName(request.filename)
     const end = (outcome: Transfer['outcome'], bytes: number): void => {
       const durationMs = deps.now().getTime() - started.getTime()
       deps.done({ peer: peer.address, name: name ?? '', outcome, bytes, durationMs })
     }
     const refuse = (packet: Packet, outcome: Transfer['outcome']): void => {
+      limits.refund(peer.address)
       socket.send(encode(packet), peer.port, peer.address)
       end(outcome, 0)
     }
     if (request.op === 'wrq') return refuse(refusal.readOnly, 'refused')
     if (name === null) return refuse(refusal.denied, 'refused')
     const file = await deps.read(name, peer.address)
-    if (signal.aborted) return
+    if (held.state !== 'unproven') return end(outcomeOf(held, 'stopped'), 0)
     if (file === null) return refuse(refusal.notFound, 'not found')
-    end(await transfer(address, peer, open(file, request.mode, request.options), signal), file.length)
+    const content = share.content(file, request.mode)
+    if (content === null) return refuse(refusal.tooLong, 'refused')
+    if (!share.take(content)) return end('busy', 0)
+    held.carriage = deps.carrier.carry({ address, peer, file: content, options: request.options }, () => {
+      places.prove(held)
+      limits.refund(peer.address)
+    })
+    const outcome = await held.carriage.ended.finally(() => share.give(content))
+    end(outcomeOf(held, outcome), file.length)
   }
 
   socket.on('message', receive)
@@ -112,83 +116,16 @@ export async function startTftp(
   let closing: Promise<void> | null = null
   async function close(): Promise<void> {
     socket.off('message', receive)
-    for (const { stop } of transfers.values()) stop.abort(SHUTDOWN)
+    places.stopAll()
     await Promise.all(working)
     await new Promise<void>(resolve => socket.close(resolve))
   }
   return { port: socket.address().port, close: () => (closing ??= close()) }
 }
 
-async function transfer(
-  address: string,
-  peer: RemoteInfo,
-  first: Step,
-  stop: AbortSignal
-): Promise<Transfer['outcome']> {
-  const socket = createSocket('udp4')
-  try {
-    socket.bind({ port: 0, address, exclusive: true })
-    await once(socket, 'listening')
-    socket.connect(peer.port, peer.address)
-    await once(socket, 'connect')
-    return await run(socket, first, AbortSignal.any([stop, AbortSignal.timeout(TRANSFER_MS_MAX)]))
-  } finally {
-    socket.close()
-  }
-}
-
-function run(socket: Socket, first: Step, stop: AbortSignal): Promise<Transfer['outcome']> {
-  return new Promise((resolve, reject) => {
-    let [session] = first
-    let timer: NodeJS.Timeout | undefined
-
-    const end = (outcome: Transfer['outcome']): void => {
-      clearTimeout(timer)
-      stop.removeEventListener('abort', late)
-      resolve(outcome)
-    }
-    const late = (): void => end(stop.reason === SHUTDOWN ? 'stopped' : 'timed out')
-    // The server was closed while this transfer's socket was being opened.
-    if (stop.aborted) return late()
-    stop.addEventListener('abort', late)
-    socket.on('error', error => {
-      if (isGone(error)) return end('client gone')
-      clearTimeout(timer)
-      reject(error)
-    })
-    socket.on('message', bytes => {
-      const packet = decode(bytes)
-      if (packet !== null) feed({ type: 'packet', packet })
-    })
-    if (stop.aborted) return late()
-    perform(first)
-
-    function feed(event: Event): void {
-      perform(step(session, event))
-    }
-
-    function perform([next, effects]: Step): void {
-      session = next
-      for (const effect of effects) {
-        switch (effect.type) {
-          case 'send':
-            socket.send(encode(effect.packet))
-            break
-          case 'wait':
-            clearTimeout(timer)
-            timer = setTimeout(feed, effect.ms, { type: 'timeout' })
-            break
-          case 'close':
-            end(effect.outcome)
-        }
-      }
-    }
-  })
-}
-
-/** A client that has closed its socket: an abort after the size was known, or a machine that was switched off. */
-function isGone(error: Error): boolean {
-  return 'code' in error && (error.code === 'ECONNREFUSED' || error.code === 'EHOSTUNREACH')
+function outcomeOf({ state }: Held, outcome: Carried): Transfer['outcome'] {
+  if (state === 'crowded out') return 'busy'
+  return state === 'given up' ? 'aborted by client' : outcome
 }
 
 function explain(cause: unknown, address: string, port: number): unknown {

@@ -5,13 +5,14 @@
 //     └───── no options ──► block 1 ──ACK 1──┘
 //
 //   timeout        all that is not acknowledged is sent again, at most ATTEMPTS_MAX times in all
+//   asked again    the first answer is repeated: it was slow or lost
 //   duplicate ACK  nothing: answering it would double every later packet (RFC 1123 §4.2.3.1)
 //   ACK in a window  the client has a gap after it: the window is sent again from there (RFC 7440 §4)
 //
 // Until the first ACK proves that the client is where it says, one packet is out at a time: options that would open a
 // window are acknowledged alone first, and without options there is no window.
 
-import { errorCode, type Mode, type Options, type Packet } from './packet.ts'
+import { errorCode, type Options, type Packet } from './packet.ts'
 
 export interface Session {
   readonly file: Buffer
@@ -27,10 +28,15 @@ export interface Session {
   readonly options: Options
 }
 
-export type Event = { readonly type: 'packet'; readonly packet: Packet } | { readonly type: 'timeout' }
+export type Event =
+  | { readonly type: 'packet'; readonly packet: Packet }
+  | { readonly type: 'timeout' }
+  | { readonly type: 'asked again' }
 
 export type Effect =
   | { readonly type: 'send'; readonly packet: Packet }
+  /** Blocks `first` to `first + count - 1`, as encodeBlocks makes them. */
+  | { readonly type: 'blocks'; readonly first: number; readonly count: number }
   | { readonly type: 'wait'; readonly ms: number }
   | { readonly type: 'close'; readonly outcome: Outcome }
 
@@ -49,13 +55,15 @@ const TIMEOUT_SECONDS_MAX = 10
 /** How often one packet is sent, and how often while nobody has proved to be there. */
 const ATTEMPTS_MAX = 6
 const ATTEMPTS_MAX_UNPROVEN = 4
+/** A block is ten times what asked for it, and the one who asked may be forged: he is to ask again himself. */
+const ATTEMPTS_MAX_UNPROVEN_BLOCK = 2
 
-export function open(file: Buffer, mode: Mode, requested: Options): Step {
-  const content = mode === 'netascii' ? toNetascii(file) : file
-  const options = negotiate(content, requested)
+/** Begins a transfer of what is to cross the wire: for netascii, what toNetascii made of the file. */
+export function open(file: Buffer, requested: Options): Step {
+  const options = negotiate(file, requested)
   const plain = Object.keys(options).length === 0
   const session: Session = {
-    file: content,
+    file,
     blockSize: Number(options.blksize ?? BLOCK_SIZE),
     windowSize: Number(options.windowsize ?? 1),
     timeoutMs: options.timeout === undefined ? TIMEOUT_MS : Number(options.timeout) * 1000,
@@ -71,10 +79,13 @@ export function open(file: Buffer, mode: Mode, requested: Options): Step {
 export function step(session: Session, event: Event): Step {
   if (session.state === 'closed') return [session, []]
   if (event.type === 'timeout') {
-    const proven = session.state === 'data' && session.acknowledged > 0
-    const last = proven ? ATTEMPTS_MAX : ATTEMPTS_MAX_UNPROVEN
-    return session.attempt >= last
+    return session.attempt >= attemptsMax(session)
       ? close(session, 'timed out')
+      : transmit({ ...session, attempt: session.attempt + 1 })
+  }
+  if (event.type === 'asked again') {
+    return isProven(session) || session.attempt >= ATTEMPTS_MAX
+      ? [session, []]
       : transmit({ ...session, attempt: session.attempt + 1 })
   }
   const { packet } = event
@@ -83,6 +94,16 @@ export function step(session: Session, event: Event): Step {
     return close(session, probe ? 'size asked' : 'aborted by client')
   }
   return packet.op === 'ack' ? acknowledge(session, packet.block) : [session, []]
+}
+
+/** Whether the client has answered: until then it may be somebody else who asked in its name. */
+export function isProven({ state, acknowledged, options }: Session): boolean {
+  return state === 'data' && (acknowledged > 0 || Object.keys(options).length > 0)
+}
+
+function attemptsMax(session: Session): number {
+  if (isProven(session)) return ATTEMPTS_MAX
+  return session.state === 'options' ? ATTEMPTS_MAX_UNPROVEN : ATTEMPTS_MAX_UNPROVEN_BLOCK
 }
 
 function acknowledge(session: Session, block: number): Step {
@@ -103,14 +124,28 @@ function transmit(session: Session): Step {
     return [session, [{ type: 'send', packet: { op: 'oack', options: session.options } }, wait]]
   }
   const sent = Math.min(session.acknowledged + session.windowSize, blocksIn(session))
-  const blocks = Array.from({ length: sent - session.acknowledged }, (_, i) => session.acknowledged + 1 + i)
-  const effects = blocks.map((block): Effect => ({ type: 'send', packet: blockOf(session, block) }))
-  return [{ ...session, sent }, [...effects, wait]]
+  const blocks: Effect = { type: 'blocks', first: session.acknowledged + 1, count: sent - session.acknowledged }
+  return [{ ...session, sent }, [blocks, wait]]
 }
 
-function blockOf({ file, blockSize }: Session, block: number): Packet {
-  const start = (block - 1) * blockSize
-  return { op: 'data', block: block & 0xffff, bytes: file.subarray(start, start + blockSize) }
+/**
+ * Writes DATA packets one after the other and returns their length. All but the last of the file are blockSize + 4
+ * bytes long, so that the kernel can part them again (UDP_SEGMENT, udp(7)).
+ */
+export function encodeBlocks({ file, blockSize }: Session, first: number, count: number, into: Buffer): number {
+  let at = 0
+  for (let block = first; block < first + count; block++) {
+    at = into.writeUInt16BE(3, at)
+    at = into.writeUInt16BE(block & 0xffff, at)
+    const start = (block - 1) * blockSize
+    at += file.copy(into, at, start, start + blockSize)
+  }
+  return at
+}
+
+/** The most that encodeBlocks writes for this session. */
+export function windowBytes({ blockSize, windowSize }: Session): number {
+  return (blockSize + 4) * windowSize
 }
 
 /** The last block is the first short one, so a file of whole blocks ends with an empty one (RFC 1350 §6). */
@@ -143,7 +178,7 @@ function whole(text: string | undefined, min: number, max: number): number | nul
 }
 
 /** RFC 764: LF becomes CR LF, a lone CR becomes CR NUL. */
-function toNetascii(file: Buffer): Buffer {
+export function toNetascii(file: Buffer): Buffer {
   const text = file
     .toString('latin1')
     .replace(/\r\n|\n|\r/g, end => (end === '\r' ? '\r\0' : end === '\n' ? '\r\n' : '\r\0\r\n'))
@@ -153,6 +188,7 @@ function toNetascii(file: Buffer): Buffer {
 /** What a request that opens no session is answered. */
 export const refusal = {
   notFound: { op: 'error', code: errorCode.notFound, message: 'file not found' },
+  tooLong: { op: 'error', code: errorCode.undefined, message: 'netascii is for texts: ask for octet' },
   denied: { op: 'error', code: errorCode.denied, message: 'no such name can be served' },
   readOnly: { op: 'error', code: errorCode.denied, message: 'this server only gives files' }
 } as const satisfies Record<string, Packet>

@@ -17,11 +17,13 @@ interface Seen {
   readonly seconds: number
   readonly right: number
   readonly retries: number
+  /** User and system time of the clients, in seconds. */
+  readonly cpu: number
 }
 
 export async function measureTftp(wire: Wire, plan: Plan): Promise<void> {
   const bytes = randomBytes(BYTES)
-  const file = { clients: CLIENTS, name: NAME, sha256: createHash('sha256').update(bytes).digest('hex') }
+  const file = { clients: CLIENTS, name: NAME, bytes: BYTES, sha256: createHash('sha256').update(bytes).digest('hex') }
   const files = join(wire.folder, 'tftp')
   mkdirSync(files, { mode: 0o755 })
   writeFileSync(join(files, NAME), bytes)
@@ -55,6 +57,7 @@ export async function measureTftp(wire: Wire, plan: Plan): Promise<void> {
           right: `${right}/${CLIENTS}`,
           // tftpd-hpa works in processes that leave their parent, so that its time is in nobody's account.
           'server CPU s': server.startsWith('tftpd-hpa') ? 'not known' : cpu.toFixed(2),
+          'clients CPU s': spread(seen.map(one => one.cpu)).median.toFixed(2),
           retries: seen.reduce((sum, one) => sum + one.retries, 0)
         }
       })

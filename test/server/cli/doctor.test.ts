@@ -11,11 +11,13 @@ import { diagnose, examineMachine } from '../../../server/cli/doctor/machine.ts'
 import { examineServices } from '../../../server/cli/doctor/services.ts'
 import type { TimelineEvent } from '../../../server/contract/event.ts'
 import { connect } from '../../../server/cli/connect.ts'
-import { openBootPrograms } from '../../../server/data/files.ts'
+import { openKept, openMemory } from '../../../server/data/assets/memory/files.ts'
 import { neededPrograms } from '../../../server/dhcp/programs.ts'
 import { buildBootApp } from '../../../server/http/boot-app.ts'
 import { buildControlApp } from '../../../server/http/control-app.ts'
 import { getMachine, listMachines } from '../../../server/store/machines.ts'
+import { openFiles } from '../../../server/http/files.ts'
+import { openDgramCarrier } from '../../../server/tftp/dgram/run.ts'
 import { startTftp } from '../../../server/tftp/server.ts'
 import { noon } from '../../helpers/database.ts'
 import { bootUrl, createWorld, fakeAuthority, putDocuments } from '../../helpers/http.ts'
@@ -32,11 +34,13 @@ async function running(t: Test) {
     t.teardown(() => app.close())
   }
   world.places.boot = `http://127.0.0.1:${(boot.server.address() as AddressInfo).port}`
+  const kept = openKept(openFiles(world.data).locate, openMemory())
   const tftp = await startTftp('127.0.0.1', 0, {
     now: world.now,
-    read: openBootPrograms(world.data),
+    read: name => kept(`boot/${name}`),
     failed: error => t.fail(String(error)),
-    done: () => {}
+    done: () => {},
+    carrier: openDgramCarrier()
   })
   t.teardown(() => tftp.close())
   world.services.tftp = tftp.port

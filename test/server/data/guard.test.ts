@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { MANIFEST } from '../../../server/data/assets/files.ts'
+import { openKept, openMemory } from '../../../server/data/assets/memory/files.ts'
 import { openGuard, type Refusal } from '../../../server/data/assets/guard/files.ts'
 import { formatManifest, isAssetPath, parseManifest } from '../../../server/data/assets/manifest.ts'
 import { openDigests } from '../../../server/data/digest/files.ts'
-import { openBootPrograms } from '../../../server/data/files.ts'
 import { buildBootApp } from '../../../server/http/boot-app.ts'
 import { openFiles } from '../../../server/http/files.ts'
 import { createWorld, fakeAuthority } from '../../helpers/http.ts'
@@ -123,16 +123,16 @@ t.test('an import that is under way is waited for', async t => {
 })
 
 t.test('TFTP sends nothing else', async t => {
-  const { data, put, record, guard, refusals } = folder(t)
-  const read = openBootPrograms(data, guard.bytes)
+  const { put, record, files, refusals } = folder(t)
+  const read = openKept(files.locate, openMemory())
   put('boot/undionly.kpxe', 'good')
   record({ 'boot/undionly.kpxe': 'good' })
-  t.same(await read('undionly.kpxe'), Buffer.from('good'))
+  t.equal(String(await read('boot/undionly.kpxe')), 'good')
   put('boot/undionly.kpxe', 'evil!')
-  t.equal(await read('undionly.kpxe'), null)
-  t.equal(await read('undionly.kpxe'), null)
+  await t.rejects(read('boot/undionly.kpxe'), { code: 'unavailable' })
+  await t.rejects(read('boot/undionly.kpxe'), { code: 'unavailable' })
   t.equal(refusals.length, 1)
-  t.equal(await read('nothing'), null)
+  t.equal(await read('boot/nothing'), null)
 })
 
 t.test('a record that breaks: what was known still holds, and without it nothing is served', async t => {

@@ -2,25 +2,40 @@
 
 import t from 'tap'
 import { decode, encode, normaliseName, type Packet } from '../../../server/tftp/packet.ts'
-import { type Event, open, step, type Step } from '../../../server/tftp/session.ts'
+import {
+  encodeBlocks,
+  type Event,
+  open,
+  type Session,
+  step,
+  type Step,
+  toNetascii
+} from '../../../server/tftp/session.ts'
 
 const ack = (block: number): Event => ({ type: 'packet', packet: { op: 'ack', block } })
 const abort: Event = { type: 'packet', packet: { op: 'error', code: 8, message: 'User aborted the transfer' } }
 const timeout: Event = { type: 'timeout' }
+const askedAgain: Event = { type: 'asked again' }
 
 /** Runs the events; one word an effect, so that a row reads as a trace. Waits are left out. */
 function trace([session, effects]: Step, events: Event[]): string {
-  const words = effects.flatMap(word)
+  const words = effects.flatMap(effect => word(session, effect))
   for (const event of events) {
     const [next, more] = step(session, event)
     session = next
-    words.push('|', ...more.flatMap(word))
+    words.push('|', ...more.flatMap(effect => word(next, effect)))
   }
   return words.join(' ')
 }
 
-function word(effect: Step[1][number]): string[] {
+function word(session: Session, effect: Step[1][number]): string[] {
   if (effect.type === 'wait') return []
+  if (effect.type === 'blocks') {
+    return Array.from({ length: effect.count }, (_, i) => {
+      const bytes = Buffer.alloc(session.blockSize + 4)
+      return show(decode(bytes.subarray(0, encodeBlocks(session, effect.first + i, 1, bytes)))!)
+    })
+  }
   return [effect.type === 'close' ? effect.outcome : show(effect.packet)]
 }
 
@@ -81,12 +96,27 @@ const rows: Array<[name: string, size: number, options: Record<string, string>, 
     [timeout, ack(1), timeout, ack(2)],
     '1+512 | 1+512 | 2+488 | 2+488 | complete'
   ],
+  ['nobody there: twice one block', 1000, {}, [timeout, timeout, timeout], '1+512 | 1+512 | timed out |'],
   [
-    'nobody there: four times one packet',
+    'nobody there: four times the options, which are not longer than what asked for them',
+    1000,
+    { tsize: '0' },
+    [timeout, timeout, timeout, timeout, timeout],
+    'tsize=1000 | tsize=1000 | tsize=1000 | tsize=1000 | timed out |'
+  ],
+  [
+    'asked again: the first answer again, six times at most',
     1000,
     {},
-    [timeout, timeout, timeout, timeout, timeout],
-    '1+512 | 1+512 | 1+512 | 1+512 | timed out |'
+    Array.from({ length: 7 }, () => askedAgain),
+    '1+512 | 1+512 | 1+512 | 1+512 | 1+512 | 1+512 | |'
+  ],
+  [
+    'asked again after an answer: nothing, the request was repeated on its way',
+    1000,
+    {},
+    [ack(1), askedAgain, timeout],
+    '1+512 | 2+488 | | 2+488'
   ],
   [
     'somebody was there: six times',
@@ -125,20 +155,22 @@ const rows: Array<[name: string, size: number, options: Record<string, string>, 
   ]
 ]
 for (const [name, size, options, events, want] of rows) {
-  t.test(name, async t => t.equal(trace(open(Buffer.alloc(size), 'octet', options), events).trim(), want))
+  t.test(name, async t => t.equal(trace(open(Buffer.alloc(size), options), events).trim(), want))
 }
 
-t.test('block numbers wrap after 65535', async t => {
-  let [session, effects] = open(Buffer.alloc(8 * 65537), 'octet', { blksize: '8' })
-  for (let block = 0; block < 65536; block++) [session, effects] = step(session, ack(block & 0xffff))
-  t.match(effects[0], { type: 'send', packet: { op: 'data', block: 0 } })
-  ;[session, effects] = step(session, ack(0))
-  t.match(effects[0], { type: 'send', packet: { op: 'data', block: 1 } })
+t.test('block numbers wrap after 65535, to 0', async t => {
+  const file = Buffer.alloc(8 * 65537)
+  let at = open(file, { blksize: '8' })
+  const seen: string[] = []
+  for (let block = 0; block < 65537; block++) {
+    at = step(at[0], ack(block & 0xffff))
+    if (block > 65532) seen.push(...at[1].flatMap(effect => word(at[0], effect)))
+  }
+  t.same(seen, ['65534+8', '65535+8', '0+8', '1+8'])
 })
 
 t.test('netascii', async t => {
-  const [session] = open(Buffer.from('a\nb\rc\r\nd'), 'netascii', {})
-  t.equal(session.file.toString(), 'a\r\nb\r\0c\r\0\r\nd')
+  t.equal(toNetascii(Buffer.from('a\nb\rc\r\nd')).toString(), 'a\r\nb\r\0c\r\0\r\nd')
 })
 
 const packets: Array<[bytes: string, packet: Packet]> = [

@@ -12,8 +12,6 @@ import type { Entry, Manifest } from '../manifest.ts'
 export interface Guard {
   /** `names`: paths below the data folder by which the file may be recorded; `path`: where it is. */
   readonly file: (names: readonly string[], path: string) => Promise<void>
-  /** The same for bytes that were read already, and are never changed. */
-  readonly bytes: (name: string, bytes: Buffer) => Promise<void>
 }
 
 export interface GuardDeps {
@@ -57,24 +55,8 @@ export function openGuard(data: string, { digestOf, refused }: GuardDeps): Guard
     return new Fault('unavailable', `${message} (slipway assets verify says more)`)
   }
 
-  return {
-    file: (names, path) => check(names, async () => (await digestOf(path))?.sha256 ?? null),
-    bytes: (name, bytes) => check([name], () => digestOnce(bytes))
-  }
+  return { file: (names, path) => check(names, async () => (await digestOf(path))?.sha256 ?? null) }
 }
-
-/** Of bytes that are kept and sent again and again. A thread of Node's hashes them, so that nothing waits. */
-function digestOnce(bytes: Buffer): Promise<string> {
-  const known = digests.get(bytes)
-  if (known !== undefined) return known
-  const digest = crypto.subtle
-    .digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
-    .then(hash => Buffer.from(hash).toString('hex'))
-  digests.set(bytes, digest)
-  return digest
-}
-
-const digests = new WeakMap<Buffer, Promise<string>>()
 
 interface Found {
   readonly name: string
