@@ -119,12 +119,16 @@ function sendBlocks(one: Running, first: number, count: number): void {
   }
 }
 
-/** An ICMP answer on a connected socket: the client has closed its own, or is switched off. */
+/**
+ * An ICMP answer on a connected socket says that the client has closed its own, or is switched off: it is read first,
+ * and behind it may be what the client said last.
+ */
 function receive(handle: number, failed: boolean): void {
   const one = running.get(handle)
   if (one === undefined) return
-  if (failed) return end(one, 'client gone')
-  const length = receivePacket(libc, handle, received)
+  let length = receivePacket(libc, handle, received)
+  if (length < 0 && failed) length = receivePacket(libc, handle, received)
+  if (length < 0 && failed) return end(one, 'client gone')
   const packet = length < 0 ? null : decode(received.subarray(0, length))
   if (packet !== null) feed(one, { type: 'packet', packet })
 }
