@@ -20,7 +20,7 @@ const defaults: Limits = {
   /** A download that stands still this long has lost its reader. Heartbeats keep live watches above it. */
   idleTimeoutMs: 120_000,
   checkEveryMs: 2_000,
-  /** 1,000 machines at once need 2,000; ten thousand idle ones on top must keep nobody out. About 20 KB each. */
+  /** 1,000 machines at once need 2,000; ten thousand idle ones on top must keep nobody out. About 10 KB each. */
   connectionsMax: 16_000,
   connectionsPerAddressMax: 2_000
 }

@@ -87,13 +87,11 @@ function parseRange(range: string, bytes: number): Part | 'ignored' | 'unsatisfi
   const form = /^bytes=[ \t,]*(?:(\d+)-(\d*)|-(\d+))[ \t,]*$/i.exec(range)
   if (form === null) return 'ignored'
   const [, from = '', to = '', suffix = ''] = form
-  if (suffix !== '') {
-    const length = Math.min(Number(suffix), bytes)
-    return length === 0 ? 'unsatisfiable' : { first: bytes - length, last: bytes - 1 }
-  }
-  const first = Number(from)
+  if (suffix !== '' && Number(suffix) === 0) return 'unsatisfiable'
+  const first = suffix === '' ? Number(from) : Math.max(bytes - Number(suffix), 0)
   const last = to === '' ? Infinity : Number(to)
-  if (last < first) return 'ignored'
+  // Whoever begins at the start of an empty file has all of it; no Content-Range could say so.
+  if (last < first || (first === 0 && bytes === 0)) return 'ignored'
   return first >= bytes ? 'unsatisfiable' : { first, last: Math.min(last, bytes - 1) }
 }
 
