@@ -9,7 +9,7 @@ import type { Machine } from '../../server/contract/machine.ts'
 import { needs } from '../helpers/require.ts'
 import { buildFirmware, firmwarePrograms, type FirmwareImages } from '../lab/os/build.ts'
 import { aavmf, ovmf, powerOn } from './firmware/machine.ts'
-import { neighbourPrograms } from './firmware/neighbours.ts'
+import { far, neighbourPrograms } from './firmware/neighbours.ts'
 import { rows, type Row } from './firmware/rows.ts'
 import { openSite, type Site } from './firmware/site.ts'
 import { ask } from './served.ts'
@@ -65,6 +65,9 @@ async function run(t: Test, row: Row, index: number, images: FirmwareImages): Pr
 async function check(t: Test, row: Row, { served }: Site, mac: string, poweredOn: Date): Promise<void> {
   const machines = await ask<Machine[]>(served, '/api/v1/machines')
   t.match(machines, [{ macs: [mac], state: 'installing', name: 'node-1' }], 'one machine')
+  // What the relay calls the interface that heard the machine, in option 82.
+  const port = { switch: far.gateway, port: 'br0', relay: far.gateway }
+  if (row.neighbour === 'relay') t.match(machines[0]!.switchPort, port)
   const events = await ask<TimelineEvent[]>(served, `/api/v1/events?machine=${machines[0]!.id}&limit=1000`)
   const booted = events.findLast(({ type }) => type === 'boot.booted')
   const seconds = (Date.parse(booted?.at ?? '') - poweredOn.getTime()) / 1000

@@ -21,6 +21,8 @@ export interface Row {
   readonly firmware: Firmware
   readonly mode: 'authoritative' | 'proxy'
   readonly neighbour: Neighbour | null
+  /** What the server is told to lead UEFI machines by; iPXE unless it says so. */
+  readonly loader?: 'shim'
   readonly chain: readonly string[]
 }
 
@@ -55,6 +57,22 @@ export const rows: readonly Row[] = [
     mode: 'authoritative',
     neighbour: null,
     chain: ['http: /assets/boot/ipxe.efi', script, 'script', report.uefi]
+  },
+  {
+    name: 'Secure Boot by TFTP',
+    firmware: 'secure',
+    mode: 'authoritative',
+    neighbour: null,
+    loader: 'shim',
+    chain: ['pxe: shimx64.efi', 'tftp: shimx64.efi', 'tftp: grubx64.efi', 'script', `${report.uefi}, Secure Boot`]
+  },
+  {
+    name: 'Secure Boot by HTTP',
+    firmware: 'secure-http',
+    mode: 'authoritative',
+    neighbour: null,
+    loader: 'shim',
+    chain: ['http: /assets/boot/shimx64.efi', 'script', `${report.uefi}, Secure Boot`]
   },
   {
     name: 'arm64 PXE',

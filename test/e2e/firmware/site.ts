@@ -80,13 +80,14 @@ function fillData(folder: string, row: Row, { firmware, boot }: FirmwareImages):
   writeFileSync(join(data, 'agents', `slipway-agent-${arch}`), 'not run')
 }
 
-function configOf({ mode, neighbour }: Row, folder: string): object {
+function configOf({ mode, neighbour, loader }: Row, folder: string): object {
   const subnet = { subnet: near.subnet, pool: near.pool, gateway: near.server }
   const behind = neighbour === 'relay' ? [{ subnet: far.subnet, pool: far.pool, gateway: far.gateway }] : []
   return {
     data: join(folder, 'data'),
     interfaces: ['br0'],
     dhcp: { mode, ...(mode === 'authoritative' ? { subnets: [subnet, ...behind] } : {}) },
+    ...(loader === undefined ? {} : { boot: { loader } }),
     log: { level: 'info' }
   }
 }
