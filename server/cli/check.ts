@@ -2,9 +2,10 @@
 // asks no server.
 
 import { type Command, Option } from 'commander'
+import type { Config } from '../config.ts'
 import { checkDocuments, checkReferences } from '../core/documents.ts'
 import { Fault, type Problem } from '../core/fault.ts'
-import { listed } from '../core/problems.ts'
+import { formatProblems, listed } from '../core/problems.ts'
 import { readDocuments } from './apply.ts'
 import { Failure } from './failure.ts'
 import { readChecked } from './serve.ts'
@@ -16,7 +17,9 @@ interface CheckOptions {
 }
 
 /** What one part of the check came to: a line that says it is right, or a failure. */
-type Outcome = { readonly said: string } | { readonly failure: Failure; readonly problems: readonly Problem[] }
+type Outcome =
+  | { readonly said: string; readonly notes?: readonly Problem[] }
+  | { readonly failure: Failure; readonly problems: readonly Problem[] }
 
 export function addCheck(program: Command): void {
   program
@@ -31,21 +34,38 @@ export function addCheck(program: Command): void {
 async function check({ config, file: files = [], output }: CheckOptions): Promise<void> {
   const named = config ?? (files.length === 0 ? 'slipway.yaml' : null)
   const outcomes = [
-    ...(named === null ? [] : [await outcomeOf(async () => ({ said: await checkConfigFile(named) }))]),
+    ...(named === null ? [] : [await outcomeOf(() => checkConfigFile(named))]),
     ...(files.length === 0 ? [] : [await checkFiles(files)])
   ]
   const wrong = outcomes.flatMap(outcome => ('failure' in outcome ? [outcome] : []))
   const problems = wrong.flatMap(({ problems }) => problems)
-  if (output === 'json') process.stdout.write(`${JSON.stringify({ problems }, null, 2)}\n`)
-  else for (const outcome of outcomes) if ('said' in outcome) process.stdout.write(`${outcome.said}\n`)
+  const right = outcomes.flatMap(outcome => ('said' in outcome ? [outcome] : []))
+  const notes = right.flatMap(outcome => outcome.notes ?? [])
+  if (output === 'json') process.stdout.write(`${JSON.stringify({ problems, notes }, null, 2)}\n`)
+  else for (const { said } of right) process.stdout.write(`${said}\n`)
+  if (output !== 'json') for (const note of notes) process.stdout.write(`note: ${formatProblems([note])}\n`)
   if (wrong.length === 0) return
   const status = wrong.some(({ failure }) => failure.exitCode === 2) ? 2 : 1
   throw new Failure(wrong.map(({ failure }) => failure.message).join('\n'), status)
 }
 
-async function checkConfigFile(file: string): Promise<string> {
-  await readChecked(file)
-  return `${file} is right`
+/** What the data folder lacks is a note: it may be filled later, and another host may be the server. */
+async function checkConfigFile(file: string): Promise<{ said: string; notes: readonly Problem[] }> {
+  const config = await readChecked(file)
+  return { said: `${file} is right`, notes: await lacking(config) }
+}
+
+async function lacking({ data, boot }: Config): Promise<readonly Problem[]> {
+  try {
+    const { readManifest } = await import('../data/assets/files.ts')
+    await readManifest(data)
+    const { missingPrograms } = await import('./assets/missing.ts')
+    return await missingPrograms(data, [boot.loader])
+  } catch (error) {
+    if (error instanceof Fault) return [{ path: 'data', message: error.message }]
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    return [{ path: 'data', message: `${data} may not be looked into by this user: boot programs were not looked for` }]
+  }
 }
 
 /** A file that cannot be read hides no problem of another. */
@@ -71,7 +91,7 @@ async function checkFiles(files: readonly string[]): Promise<Outcome> {
   return { failure: new Failure(messages.join('\n')), problems }
 }
 
-async function outcomeOf(work: () => Promise<{ said: string }>): Promise<Outcome> {
+async function outcomeOf(work: () => Promise<Extract<Outcome, { said: string }>>): Promise<Outcome> {
   try {
     return await work()
   } catch (error) {

@@ -40,7 +40,7 @@ async function init({ interface: wanted, file, output }: InitOptions): Promise<v
     `${file} is written for ${name} (${address}).`,
     'Open in a firewall, for the network of the machines only, with whichever of these you use:',
     ...firewall.map(line => `  ${line}`),
-    'Next: slipway check, then slipway serve.'
+    'Next: slipway assets import --help (boot programs; slipway check names those that are missing), slipway serve.'
   ].join('\n')
   const json = JSON.stringify({ file, interface: name, address, firewall }, null, 2)
   process.stdout.write(`${output === 'json' ? json : text}\n`)

@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { addActs } from './act.ts'
 import { addApply } from './apply.ts'
+import { addAssets } from './assets.ts'
 import { addCheck } from './check.ts'
 import { addDescribe } from './describe.ts'
 import { addDoctor } from './doctor.ts'
@@ -28,6 +29,7 @@ export function buildProgram(version: string): Command {
   addDescribe(program)
   addApply(program)
   addActs(program)
+  addAssets(program)
   addDoctor(program)
   program
     .command('version')

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Services } from '../../contract/api.ts'
+import { whyMissing } from '../assets/missing.ts'
 import type { Server } from '../connect.ts'
 import { Failure } from '../failure.ts'
 import { bad, type Finding, note, ok } from './finding.ts'
@@ -35,7 +36,7 @@ async function examineProgram(
   { name, size, sha256 }: Services['programs'][number]
 ): Promise<Finding[]> {
   if (size === null || sha256 === null) {
-    return [bad('boot program', `${name} is missing from the data folder (boot/${name}); firmware that needs it stops`)]
+    return [bad('boot program', `${name} is ${whyMissing(name)}`)]
   }
   const findings = [compare('HTTP', name, sha256, await attempt(() => fetchByHttp(`${boot}/assets/boot/${name}`)))]
   if (tftp !== null) {

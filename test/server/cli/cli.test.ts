@@ -97,7 +97,7 @@ t.test('init and check', async t => {
   const shown = await slipway(['init', '--file', '-'], { cwd: place })
   if (shown.status === 1) return t.match(shown.err, /no network interface/)
   t.equal(parse(shown.out).dhcp.mode, 'proxy')
-  t.match(await slipway(['init'], { cwd: place }), { status: 0, out: /67\/udp[^]*Next: slipway check/ })
+  t.match(await slipway(['init'], { cwd: place }), { status: 0, out: /67\/udp[^]*Next: slipway assets import/ })
   t.match(await slipway(['init'], { cwd: place }), { status: 1, err: /is there already/ })
   t.match(await slipway(['init', '--interface', 'nope'], { cwd: place }), {
     status: 1,
