@@ -112,4 +112,6 @@ begin()
 await over.promise
 clearInterval(timer)
 socket.close()
-process.stdout.write(JSON.stringify({ seconds: (performance.now() - started) / 1000, done: granted, retries, failed }))
+const seconds = (performance.now() - started) / 1000
+const { user, system } = process.cpuUsage()
+process.stdout.write(JSON.stringify({ seconds, done: granted, retries, failed, cpu: (user + system) / 1e6 }))

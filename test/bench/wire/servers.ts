@@ -47,13 +47,21 @@ export function remedyFor(missing: readonly PeerName[]): string {
   return `missing: ${missing.join(', ')}; apt-get install --no-install-recommends ${names.join(' ')}${more}`
 }
 
+/** What a lease survives before its ACK leaves: a power cut, or the end of the server. */
+export type Durability = 'committed' | 'written'
+
 /** Starts Slipway in a data folder of its own; `data` may hold files already. */
-export async function startSlipway(wire: Wire, name: string, prepare: (data: string) => void): Promise<Program> {
+export async function startSlipway(
+  wire: Wire,
+  name: string,
+  prepare: (data: string) => void,
+  durability: Durability = 'committed'
+): Promise<Program> {
   const data = join(wire.folder, name)
   mkdirSync(data, { mode: 0o700 })
   prepare(data)
   const config = `${data}.yaml`
-  writeFileSync(config, configText(data), { mode: 0o600 })
+  writeFileSync(config, configText(data, durability), { mode: 0o600 })
   const main = join(import.meta.dirname, '..', '..', 'lab', 'server.ts')
   const profile = process.env['SLIPWAY_BENCH_PROFILE']
   const profiler = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
@@ -63,12 +71,13 @@ export async function startSlipway(wire: Wire, name: string, prepare: (data: str
   return program
 }
 
-function configText(data: string): string {
+function configText(data: string, durability: Durability): string {
   return stringify({
     data,
     interfaces: [INTERFACE],
     dhcp: {
       mode: 'authoritative',
+      leases: { durability },
       subnets: [{ subnet: SUBNET, pool: `${POOL.first}-${POOL.last}`, gateway: null, dns: [], lease: '1h' }]
     },
     tftp: { port: 69 },
