@@ -1,6 +1,6 @@
 // The DHCP leases: one address a machine, held until it expires. Written before the ACK leaves.
 
-import { sql } from 'kysely'
+import { type CompiledQuery, sql } from 'kysely'
 import type { Lease } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Db, LeaseRow } from './schema.ts'
@@ -58,12 +58,41 @@ export async function saveLeases(db: Db, leases: readonly Lease[]): Promise<read
 /** Of different machines and addresses: one statement may not touch a row twice. */
 async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
   const rows = leases.map(toRow)
+  const { former, grant } = queriesFor(trx, rows)
+  await trx.executeQuery({ ...former, parameters: rows.map(({ mac }) => mac) })
+  const parameters = rows.flatMap(row => columns.map(name => row[name]))
+  const { numAffectedRows } = await trx.executeQuery({ ...grant, parameters })
+  if (numAffectedRows === BigInt(rows.length)) return
+  throw new Fault('conflict', `${rows.map(({ address }) => address).join(', ')} is leased to another machine`)
+}
+
+/** In the order in which a query takes its parameters. */
+const columns = ['address', 'mac', 'hostname', 'granted_at', 'expires_at', 'state', 'identifier'] as const
+
+interface LeaseQueries {
+  readonly former: CompiledQuery
+  readonly grant: CompiledQuery
+}
+
+/** Compiled once for each number of leases: that took longer than the database takes for them. By dialect. */
+const queries = new WeakMap<object, Map<number, LeaseQueries>>()
+
+function queriesFor(db: Db, rows: readonly LeaseRow[]): LeaseQueries {
+  const { adapter } = db.getExecutor()
+  const known = queries.get(adapter) ?? new Map<number, LeaseQueries>()
+  queries.set(adapter, known)
+  const found = known.get(rows.length) ?? compile(db, rows)
+  known.set(rows.length, found)
+  return found
+}
+
+function compile(db: Db, rows: readonly LeaseRow[]): LeaseQueries {
   const macs = rows.map(({ mac }) => mac)
-  const former = trx.deleteFrom('leases').where(isBound)
-  await former.where('mac', 'in', macs).execute()
-  const { numInsertedOrUpdatedRows } = await trx
+  const former = db.deleteFrom('leases').where(isBound).where('mac', 'in', macs)
+  const ordered = rows.map(row => Object.fromEntries(columns.map(name => [name, row[name]])) as unknown as LeaseRow)
+  const grant = db
     .insertInto('leases')
-    .values(rows)
+    .values(ordered)
     .onConflict(clash =>
       clash
         .column('address')
@@ -82,9 +111,7 @@ async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
           ])
         )
     )
-    .executeTakeFirst()
-  if (numInsertedOrUpdatedRows === BigInt(rows.length)) return
-  throw new Fault('conflict', `${rows.map(({ address }) => address).join(', ')} is leased to another machine`)
+  return { former: former.compile(), grant: grant.compile() }
 }
 
 /** Runs of different machines and addresses, each a power of two long: so there are few query texts to compile. */

@@ -5,11 +5,12 @@ import { sql } from 'kysely'
 import { Fault } from '../core/fault.ts'
 import { spine } from './migrations/0001-spine.ts'
 import { identity } from './migrations/0002-identity.ts'
+import { leases } from './migrations/0003-leases.ts'
 import type { DialectName, Migration } from './migrations/step.ts'
 import type { Db } from './schema.ts'
 import { inTransaction } from './transaction.ts'
 
-export const migrations: readonly Migration[] = [spine, identity]
+export const migrations: readonly Migration[] = [spine, identity, leases]
 
 /** An arbitrary number that only our migrations lock: servers that start together take turns. */
 const MIGRATION_LOCK = 7_305_114
