@@ -17,6 +17,7 @@ export function checkMeaning(config: Config, raw: RawConfig): readonly Problem[]
     ...checkPools(config.dhcp.subnets),
     ...checkPorts(config),
     ...checkUrl(config.boot.url, 'boot.url', ['http:']),
+    ...checkUrl(config.boot.tls?.url ?? null, 'boot.tls.url', ['https:']),
     ...checkUrl(config.control.url, 'control.url', ['https:']),
     ...checkCertificate(config)
   ]
@@ -136,6 +137,7 @@ function checkPorts({ dhcp, tftp, boot, control }: Config): readonly Problem[] {
   ]
   const tcp = [
     { path: 'boot.port', port: boot.port },
+    ...(boot.tls === null ? [] : [{ path: 'boot.tls.port', port: boot.tls.port }]),
     { path: 'control.port', port: control.port }
   ]
   const same = server === client && server !== 0
@@ -153,10 +155,16 @@ function shared(ports: readonly { path: string; port: number }[]): readonly Prob
   })
 }
 
+const examplePorts: Readonly<Record<string, string>> = {
+  'boot.url': ':8080',
+  'boot.tls.url': ':8444',
+  'control.url': ':8443'
+}
+
 /** scheme://host[:port] and nothing more: paths below it are ours. It stands in boot scripts and kernel arguments. */
 function checkUrl(text: string | null, path: string, schemes: readonly string[]): readonly Problem[] {
   if (text === null) return []
-  const example = `${schemes[0]}//slipway.example${path === 'boot.url' ? ':8080' : ':8443'}`
+  const example = `${schemes[0]}//slipway.example${examplePorts[path]}`
   const url = URL.canParse(text) ? new URL(text) : null
   if (url !== null && schemes.includes(url.protocol) && /^[a-z]+:\/\/[A-Za-z0-9.:[\]-]+$/.test(text)) return []
   return [{ path, message: `must be null or of the form ${example}, without user, path or query` }]

@@ -64,7 +64,14 @@ const RawConfig = Type.Object(
           port: Type.Optional(Port),
           url: Type.Optional(nullable(Text)),
           /** How UEFI machines are led to their script, unless a Machine document says otherwise. */
-          loader: Type.Optional(Loader)
+          loader: Type.Optional(Loader),
+          /** The same by HTTPS, for firmware that has our certificate; absent or null: not. */
+          tls: Type.Optional(
+            Type.Union([
+              Type.Object({ port: Type.Optional(Port), url: Type.Optional(nullable(Text)) }, strict),
+              Type.Null()
+            ])
+          )
         },
         strict
       )
@@ -103,7 +110,12 @@ export interface Config {
   }
   readonly tftp: { readonly port: number }
   /** url: without a slash at its end. */
-  readonly boot: { readonly port: number; readonly url: string | null; readonly loader: Loader }
+  readonly boot: {
+    readonly port: number
+    readonly url: string | null
+    readonly loader: Loader
+    readonly tls: { readonly port: number; readonly url: string | null } | null
+  }
   readonly control: {
     readonly port: number
     readonly url: string | null
@@ -127,6 +139,7 @@ const defaults = {
   ports: { server: 67, client: 68, proxy: 4011 },
   tftp: 69,
   boot: 8080,
+  bootTls: 8444,
   control: 8443,
   lease: '1h'
 }
@@ -168,7 +181,10 @@ function fill(raw: RawConfig): Config {
     boot: {
       port: raw.boot?.port ?? defaults.boot,
       url: withoutSlash(raw.boot?.url ?? null),
-      loader: raw.boot?.loader ?? 'ipxe'
+      loader: raw.boot?.loader ?? 'ipxe',
+      tls: raw.boot?.tls
+        ? { port: raw.boot.tls.port ?? defaults.bootTls, url: withoutSlash(raw.boot.tls.url ?? null) }
+        : null
     },
     control: {
       port: raw.control?.port ?? defaults.control,

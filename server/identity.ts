@@ -1,10 +1,13 @@
-// The control plane's certificate: the operator's own, or one of our authority for every name the server is reached by.
+// Certificates of our own. The control plane's: the operator's, or one of our authority for every name the server is
+// reached by. The boot plane's by HTTPS: one of the authority that firmware trusts.
 
+import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { Fault } from './core/fault.ts'
 import { findText } from './data/files.ts'
 import type { TlsOptions } from './http/deps.ts'
 import { type Authority, isServerDue, type ServerNames } from './pki/authority.ts'
+import { openFirmwareAuthority } from './pki/firmware/authority.ts'
 
 /** By what the server is reached, beside the URL that is configured. */
 export interface Reached {
@@ -37,6 +40,31 @@ export function renewedIdentity(
   const names = namesOf(control.url, own)
   if (control.certificate !== null || !isServerDue(current.cert, names, now)) return null
   return issue(authority, names, now)
+}
+
+export interface FirmwareIdentity {
+  readonly caPem: string
+  readonly tls: TlsOptions
+  /** A new one when that is to be renewed; null while it is good. */
+  readonly renewed: (current: TlsOptions, now: Date) => TlsOptions | null
+}
+
+/** Null where the boot plane has no HTTPS. */
+export async function firmwareIdentity(
+  { boot, data }: Config,
+  own: Reached,
+  now: () => Date
+): Promise<FirmwareIdentity | null> {
+  if (boot.tls === null) return null
+  const names = namesOf(boot.tls.url, own)
+  const { caPem, issueServer } = await openFirmwareAuthority(join(data, 'ca'), { now })
+  const fresh = (at: Date): TlsOptions => {
+    const { certificatePem, keyPem } = issueServer(names, at)
+    return { cert: certificatePem, key: keyPem, ca: null }
+  }
+  const renewed = (current: TlsOptions, at: Date): TlsOptions | null =>
+    isServerDue(current.cert, names, at) ? fresh(at) : null
+  return { caPem, tls: fresh(now()), renewed }
 }
 
 function issue(authority: Authority, names: ServerNames, now: Date): TlsOptions {

@@ -4,28 +4,27 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { AddressInfo } from 'node:net'
-import type { Server as TlsServer } from 'node:tls'
 import type { Passed } from './activation.ts'
 import type { Config } from './config.ts'
-import { Fault } from './core/fault.ts'
 import { openGuard, type Refusal } from './data/assets/guard/files.ts'
 import { readManifest } from './data/assets/files.ts'
 import { openDigests } from './data/digest/files.ts'
 import { adminToken, prepareData, removeRunFile, writeRunFile } from './data/files.ts'
 import { readInterface } from './dhcp/socket.ts'
+import { replaceCertificate } from './http/app.ts'
 import { buildBootApp } from './http/boot-app.ts'
 import { buildControlApp } from './http/control-app.ts'
-import type { App, HttpDeps } from './http/deps.ts'
+import type { HttpDeps } from './http/deps.ts'
 import { createDownloads } from './http/download/serve.ts'
 import { openSender } from './http/download/sendfile/client.ts'
 import { openFiles } from './http/files.ts'
 import { createLogins } from './http/logins.ts'
-import { renewedIdentity, serverIdentity } from './identity.ts'
+import { firmwareIdentity, renewedIdentity, serverIdentity } from './identity.ts'
 import { openCluster } from './kube/cluster.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { openAuthority } from './pki/authority.ts'
+import { listen, listenPage, listenSecure } from './planes.ts'
 import { digest, newSecret } from './provision/ids.ts'
 import { failLateBoots } from './provision/late.ts'
 import { nodeReady } from './provision/machines.ts'
@@ -98,8 +97,12 @@ async function start(
   )
   const urls = {
     boot: (address: string) => config.boot.url ?? `http://${address}:${config.boot.port}`,
+    secureBoot: (address: string) =>
+      config.boot.tls === null ? null : (config.boot.tls.url ?? `https://${address}:${config.boot.tls.port}`),
     control: (address: string) => config.control.url ?? `https://${address}:${config.control.port}`
   }
+  const reached = { addresses: interfaces.map(({ address }) => address), hostname: hostname() }
+  const firmware = await firmwareIdentity(config, reached, now)
   const digestOf = openDigests()
   const guard = openGuard(config.data, { digestOf, refused: refusal => tellRefused(recorder, log, refusal) })
   const sender = openSender(log)
@@ -119,13 +122,13 @@ async function start(
     metrics,
     logins,
     page: await buildPage(),
+    firmwareCa: firmware?.caPem ?? null,
     services: {
       tftp: config.tftp.port,
       dhcp: config.dhcp.mode === 'off' ? null : { server: config.dhcp.ports.server, client: config.dhcp.ports.client }
     }
   }
 
-  const reached = { addresses: interfaces.map(({ address }) => address), hostname: hostname() }
   let tls = await serverIdentity(config, authority, reached, now())
   const control = await buildControlApp(deps, tls)
   const host = interfaces.every(({ loopback }) => loopback) ? own.address : '0.0.0.0'
@@ -134,21 +137,23 @@ async function start(
     const renewed = renewedIdentity(config, authority, reached, tls, now())
     if (renewed === null) return
     tls = renewed
-    ;(control.server as unknown as TlsServer).setSecureContext(tls)
-    log.info('certificate.renewed')
+    replaceCertificate(control, tls)
+    log.info('certificate.renewed', { plane: 'control' })
   }
   const page = options.page === undefined ? null : await listenPage(deps, options.page, opened)
   for (const { address } of interfaces) {
     await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
   }
+  const renewals = [renew]
+  if (firmware !== null) renewals.push(await listenSecure(deps, firmware, config, interfaces, opened))
   const networks = interfaces.map(each => ({
     interface: each,
-    places: { bootUrl: urls.boot(each.address), secureUrl: null }
+    places: { bootUrl: urls.boot(each.address), secureUrl: urls.secureBoot(each.address) }
   }))
   const wired = { recorder, provisioning: deps, relaxed, log, metrics }
   wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
   await pruneEvents(db) // while it runs, each event written prunes
-  sweep(recorder, renew, log, opened)
+  sweep(recorder, renewals, log, opened)
 
   const running = { boot: urls.boot(own.address), control: urls.control(own.address), page }
   await writeRunFile(config.data, { pid: process.pid, ...running })
@@ -169,38 +174,6 @@ function tellRefused(recorder: Recorder, log: Log, refusal: Refusal): void {
   )
 }
 
-async function listenPage(
-  deps: HttpDeps,
-  { host, port }: { host: string; port: number },
-  opened: AsyncDisposableStack
-): Promise<string> {
-  const app = await buildControlApp(deps, null)
-  await listen(app, opened, { host, port, key: 'the page' })
-  return `http://${host}:${(app.server.address() as AddressInfo).port}`
-}
-
-async function listen(
-  app: App,
-  opened: AsyncDisposableStack,
-  { host, port, key }: { host: string; port: number; key: string }
-): Promise<void> {
-  opened.defer(() => app.close())
-  try {
-    await app.listen({ host, port })
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : null
-    const where = `TCP port ${port} on ${host} (${key})`
-    if (code === 'EADDRINUSE') {
-      const remedy = `stop what listens there (ss -ltnp sport = :${port} names it), or set ${key}`
-      throw new Fault('conflict', `${where} is taken: ${remedy}`, { cause })
-    }
-    if (code === 'EACCES') {
-      throw new Fault('forbidden', `${where} may not be opened: start as root, or set ${key}`, { cause })
-    }
-    throw cause
-  }
-}
-
 /** The store keeps the digest; with a database that is new, the token of the data folder is entered again. */
 async function openToken(db: Db, data: string, now: Date): Promise<string> {
   const { token } = await adminToken(data, () => newSecret(randomBytes))
@@ -210,10 +183,10 @@ async function openToken(db: Db, data: string, now: Date): Promise<string> {
   return token
 }
 
-function sweep(recorder: Recorder, renew: () => void, log: Log, opened: AsyncDisposableStack): void {
+function sweep(recorder: Recorder, renewals: ReadonlyArray<() => void>, log: Log, opened: AsyncDisposableStack): void {
   let working: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
-    renew()
+    for (const renew of renewals) renew()
     working = failLateBoots(recorder).catch((error: unknown) => log.error('sweep.failed', { error }))
   }, SWEEP_MS)
   opened.defer(async () => {

@@ -1,5 +1,6 @@
 // What both planes have in common: bounds on everything a stranger can make grow, strict schemas, one shape of errors.
 
+import type { Server as TlsServer, TlsOptions as TlsServerOptions } from 'node:tls'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { guardConnections } from './connections.ts'
 import type { App, HttpDeps, Limits, TlsOptions } from './deps.ts'
@@ -59,15 +60,7 @@ export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, o
     ? fastify({ ...settings, http: server })
     : fastify({
         ...settings,
-        // A stranger's certificate is not refused here but where the route says what it needs (access.ts).
-        https: {
-          ...server,
-          ...options.tls,
-          handshakeTimeout: bounds.headersTimeoutMs,
-          requestCert: true,
-          rejectUnauthorized: false,
-          minVersion: 'TLSv1.2'
-        }
+        https: { ...server, ...tlsSettings(options.tls), handshakeTimeout: bounds.headersTimeoutMs }
       })) as unknown as App
   app.server.maxConnections = bounds.connectionsMax
   // Answering (400, 408, 431) and closing is fastify's.
@@ -80,11 +73,46 @@ export function createApp({ log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>, o
   return app
 }
 
+/**
+ * What firmware offers (seen: OVMF of 2022 has TLS 1.2 without elliptic curves, some without any ephemeral key): AES in
+ * all its forms, the better ones first.
+ */
+const FIRMWARE_CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  ...['ECDHE-RSA-', 'DHE-RSA-', ''].flatMap(exchange =>
+    [
+      'AES128-GCM-SHA256',
+      'AES256-GCM-SHA384',
+      'AES128-SHA256',
+      exchange === 'ECDHE-RSA-' ? 'AES256-SHA384' : 'AES256-SHA256'
+    ].map(cipher => `${exchange}${cipher}`)
+  )
+].join(':')
+
+/** For connections from now on. */
+export function replaceCertificate(app: App, tls: TlsOptions): void {
+  ;(app.server as unknown as TlsServer).setSecureContext(tlsSettings(tls))
+}
+
+function tlsSettings({ key, cert, ca }: TlsOptions): TlsServerOptions {
+  if (ca === null) return { key, cert, minVersion: 'TLSv1.2', ciphers: FIRMWARE_CIPHERS, dhparam: 'auto' }
+  // A stranger's certificate is not refused here but where the route says what it needs (access.ts).
+  return { key, cert, ca, minVersion: 'TLSv1.2', requestCert: true, rejectUnauthorized: false }
+}
+
 /** Node keeps 2,000 and drops the rest without a word: what is left would be another request. */
 async function refuseManyHeaders(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
   if (request.raw.rawHeaders.length / 2 <= HEADERS_MAX) return undefined
   const detail = `more than ${HEADERS_MAX} header fields`
   return sendProblem(reply, { type: 'about:blank', title: 'too many headers', status: 431, detail })
+}
+
+/** The boot plane as this request reached it: what is loaded next comes the same way. */
+export function bootBase({ urls }: Pick<HttpDeps, 'urls'>, request: FastifyRequest): string {
+  const { localAddress } = endsOf(request)
+  const secure = request.protocol === 'https' ? urls.secureBoot(localAddress) : null
+  return secure ?? urls.boot(localAddress)
 }
 
 /** The two ends of the connection a request came by. */

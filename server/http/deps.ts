@@ -18,6 +18,8 @@ export interface HttpDeps extends Deps {
   readonly metrics: Metrics
   readonly logins: Logins
   readonly page: Page
+  /** The certificate that firmware must have to trust the boot plane by HTTPS; null where that is off. */
+  readonly firmwareCa: string | null
   /** What DHCP has noticed beside its own work. */
   readonly network: { readonly others: () => DhcpServerView[]; readonly notices: () => Notice[] }
   /** Where the services that are not HTTP listen; null for one that is off. Said to `slipway doctor`. */
@@ -33,11 +35,11 @@ export interface Limits extends ConnectionLimits {
   readonly connectionsMax: number
 }
 
-/** The control plane's own identity, and the authority whose machine certificates it accepts. */
+/** A plane's own identity, and the authority whose machine certificates it accepts; null: it asks for none. */
 export interface TlsOptions {
   readonly key: string
   readonly cert: string
-  readonly ca: string
+  readonly ca: string | null
 }
 
 /** Plain HTTP and HTTPS alike: fastify's types tell them apart, our routes do not. */

@@ -1,4 +1,4 @@
-// The authority's two files: ca.key (0600) and ca.crt in a folder of mode 0700. Created whole or not at all: a power
+// An authority's two files: NAME.key (0600) and NAME.crt in a folder of mode 0700. Created whole or not at all: a power
 // cut, or two servers that start together, never leave half a key or two authorities.
 
 import { randomBytes } from 'node:crypto'
@@ -15,9 +15,9 @@ export interface AuthorityFiles {
 }
 
 /** Throws Fault unavailable with the file and the remedy, from each function. */
-export function authorityFiles(folder: string): AuthorityFiles {
-  const key = join(folder, 'ca.key')
-  const certificate = join(folder, 'ca.crt')
+export function authorityFiles(folder: string, name: string): AuthorityFiles {
+  const key = join(folder, `${name}.key`)
+  const certificate = join(folder, `${name}.crt`)
   return {
     read: async () => ({ key: await readSecret(key), certificate: await readText(certificate) }),
     createKey: async pem => {

@@ -103,6 +103,7 @@ const SUBJECT_ALT_NAME = '2.5.29.17'
 const BASIC_CONSTRAINTS = '2.5.29.19'
 const AUTHORITY_KEY_ID = '2.5.29.35'
 const EXTENDED_KEY_USAGE = '2.5.29.37'
+const RSA_ENCRYPTION = '1.2.840.113549.1.1.1'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 
@@ -118,12 +119,19 @@ function extensions({ purpose, spki }: Fields, signer: Signer): der.Der[] {
   }
   return [
     critical(BASIC_CONSTRAINTS, der.sequence()),
-    critical(KEY_USAGE, der.bits(Buffer.of(0b1000_0000), 7)), // digitalSignature
+    critical(KEY_USAGE, keyUsage(spki)),
     extension(EXTENDED_KEY_USAGE, der.sequence(der.oid(purpose.kind === 'server' ? SERVER_AUTH : CLIENT_AUTH))),
     keyId,
     extension(AUTHORITY_KEY_ID, der.sequence(der.taggedBytes(0, signer.keyId))),
     ...(purpose.kind === 'server' ? [extension(SUBJECT_ALT_NAME, altNames(purpose))] : [])
   ]
+}
+
+/** digitalSignature; with RSA keyEncipherment as well, for the key exchange that old firmware has (RFC 5246 §7.4.2). */
+function keyUsage(spki: Buffer): der.Der {
+  const [algorithm] = der.children(der.decode(spki))
+  const rsa = der.oidOf(der.children(algorithm)[0]) === RSA_ENCRYPTION
+  return rsa ? der.bits(Buffer.of(0b1010_0000), 5) : der.bits(Buffer.of(0b1000_0000), 7)
 }
 
 function extension(id: string, value: der.Der): der.Der {

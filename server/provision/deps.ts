@@ -20,6 +20,8 @@ export interface Deps extends Recorder {
 /** How machines reach us; without a configured URL it is the address they already spoke to. */
 export interface Urls {
   readonly boot: (localAddress: string) => string
+  /** The boot plane by HTTPS; null where it is off. */
+  readonly secureBoot: (localAddress: string) => string | null
   readonly control: (localAddress: string) => string
 }
 

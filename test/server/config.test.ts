@@ -61,7 +61,7 @@ t.test('the example of the documentation', async t => {
       probe: false
     },
     tftp: { port: 69 },
-    boot: { port: 8080, url: null, loader: 'ipxe' },
+    boot: { port: 8080, url: null, loader: 'ipxe', tls: null },
     control: { port: 8443, url: null, certificate: null, key: null },
     cluster: { kubeconfig: '/etc/slipway/kubeconfig' },
     log: { level: 'info' }
@@ -200,6 +200,13 @@ t.test('combinations that cannot be', async t => {
     ['a good lease', subnet('{subnet: 10.0.0.0/24, pool: 10.0.0.2-10.0.0.9, lease: 30m}'), []],
     ['one UDP port twice', 'tftp: {port: 67}', ['tftp.port: must differ from dhcp.ports.server (67)']],
     ['one TCP port twice', 'boot: {port: 8443}', ['control.port: must differ from boot.port (8443)']],
+    ['two TLS ports', 'boot: {tls: {port: 8443}}', ['control.port: must differ from boot.tls.port (8443)']],
+    ['TLS with defaults', 'boot: {tls: {}}', []],
+    [
+      'TLS without TLS',
+      'boot: {tls: {url: "http://b"}}',
+      ['boot.tls.url: must be null or of the form https://slipway.example:8444, without user, path or query']
+    ],
     ['UDP and TCP of one number', 'boot: {port: 69}', []],
     ['any free ports', 'boot: {port: 0}\ncontrol: {port: 0}', []],
     [

@@ -4,7 +4,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { deviceOf, grubConfig, grubScripts } from '../../boot/grub.ts'
 import { answerBoot } from '../../provision/boot.ts'
-import { endsOf } from '../app.ts'
+import { bootBase, endsOf } from '../app.ts'
 import type { HttpDeps } from '../deps.ts'
 import { readClaim, splitOnce } from './ipxe.ts'
 
@@ -19,19 +19,19 @@ export function grubRoutes(deps: HttpDeps): FastifyPluginAsync {
     for (const url of places) {
       app.get(url, async (request, reply) => {
         reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store')
-        return grubConfig(deps.urls.boot(endsOf(request).localAddress))
+        return grubConfig(bootBase(deps, request))
       })
     }
     // A probe must not discover a machine or hand out an installation.
     app.head('/boot/grub', async (request, reply) => {
-      const text = grubConfig(deps.urls.boot(endsOf(request).localAddress))
+      const text = grubConfig(bootBase(deps, request))
       return reply.type('text/plain').header('content-length', text.length).send()
     })
     app.get('/boot/grub', async (request, reply) => {
       const ends = endsOf(request)
       const [, query = ''] = splitOnce(request.raw.url ?? '', '?')
       reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store')
-      const base = deps.urls.boot(ends.localAddress)
+      const base = bootBase(deps, request)
       if (query === '') return grubConfig(base)
       return answerBoot(deps, readClaim(deps, query), ends, grubScripts(deviceOf(base)))
     })

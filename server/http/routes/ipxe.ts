@@ -4,7 +4,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { entryScript, ipxeScripts } from '../../boot/ipxe.ts'
 import { answerBoot } from '../../provision/boot.ts'
 import { type MachineClaim, parseClaim } from '../../provision/claim.ts'
-import { endsOf } from '../app.ts'
+import { bootBase, endsOf } from '../app.ts'
 import type { HttpDeps } from '../deps.ts'
 
 export function ipxeRoutes(deps: HttpDeps): FastifyPluginAsync {
@@ -16,7 +16,7 @@ export function ipxeRoutes(deps: HttpDeps): FastifyPluginAsync {
       // The raw text: a query parser would have an opinion about bytes that are not UTF-8.
       const [, query = ''] = splitOnce(request.raw.url ?? '', '?')
       reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store')
-      const base = deps.urls.boot(ends.localAddress)
+      const base = bootBase(deps, request)
       if (query === '') return entryScript(base)
       return answerBoot(deps, readClaim(deps, query), ends, ipxeScripts(base))
     })

@@ -106,6 +106,10 @@ t.test(`${ROUNDS} requests as nginx answers them, seed ${seed}`, needs({ program
     if (us!.body !== null && !us!.body.equals(them!.body ?? Buffer.alloc(0))) t.fail(`other bytes: ${what}`)
   }
   t.comment(JSON.stringify([...statuses]))
-  t.same([...statuses.keys()].toSorted((a, b) => a - b), [200, 206, 304, 412, 416], 'every kind of answer was compared')
+  t.same(
+    [...statuses.keys()].toSorted((a, b) => a - b),
+    [200, 206, 304, 412, 416],
+    'every kind of answer was compared'
+  )
   t.same(world.logged, [])
 })
