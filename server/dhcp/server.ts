@@ -111,8 +111,8 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
       opened.defer(() => listener.close())
       listeners.push(listener)
     }
-    lookout.start({ server: listeners[0]!.ports.server, client: ports.client })
     opened.defer(() => lookout.close())
+    await lookout.start({ server: listeners[0]!.ports.server, client: ports.client })
   } catch (error) {
     await opened.disposeAsync()
     throw error

@@ -39,8 +39,8 @@ export interface Lookout {
   readonly notes: (packet: Packet, own: Interface) => boolean
   /** Takes note of what became of a wish for an address; true when its machine is one of a flood: no word of it. */
   readonly asked: (packet: Packet, decision: Decision, subnet: Subnet) => boolean
-  /** Begins to ask, on these ports. */
-  readonly start: (ports: { readonly server: number; readonly client: number }) => void
+  /** Begins to ask, on these ports; resolves when its sockets are open. */
+  readonly start: (ports: { readonly server: number; readonly client: number }) => Promise<void>
   readonly servers: () => DhcpServerView[]
   readonly notices: () => Notice[]
   readonly close: () => Promise<void>
@@ -89,7 +89,7 @@ export function createLookout(options: LookoutOptions, { now, log, seen }: Looko
       if (event !== null) tell([event])
       return isOfFlood(subnet, mac, now())
     },
-    start(ports) {
+    async start(ports) {
       if (probeEveryMs === null) return
       for (const each of interfaces.filter(({ loopback }) => !loopback)) {
         const place = { interface: each.name, relay: null }
@@ -101,6 +101,7 @@ export function createLookout(options: LookoutOptions, { now, log, seen }: Looko
           }
         )
         probers.push(prober)
+        await prober.opened
       }
     },
     servers: () => listServers(rivals, now()),

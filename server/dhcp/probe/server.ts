@@ -32,6 +32,8 @@ export interface ProbeDeps {
 export interface Prober {
   /** Whether this is what we sent ourselves, by whatever way it came back. */
   readonly isOwn: (packet: Packet) => boolean
+  /** The port is open, or is known not to be: from here on no right to low ports is needed. */
+  readonly opened: Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -98,10 +100,12 @@ export function startProber(options: ProbeOptions, { heard, asked }: ProbeDeps):
     }
   }
 
-  let asking = ask()
+  const opened = ask()
+  let asking = opened
   const regular = setInterval(() => void (asking = ask()), everyMs)
   return {
     isOwn,
+    opened,
     async close() {
       closed = true
       clearInterval(regular)
