@@ -115,6 +115,23 @@ t.test('names that others hold on to are written down', async t => {
   )
 })
 
+t.test('each test that the security page names is there', async t => {
+  const rows = readFileSync(join(root, 'docs/security.md'), 'utf8')
+    .split('\n')
+    .filter(line => /^\| \d+ \|/.test(line))
+  t.ok(rows.length > 20)
+  const wrong = rows.flatMap(row => {
+    const named = [...row.matchAll(/`(test\/[^`]+\.test\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)]
+    if (named.length === 0) return [`no test: ${row.slice(0, 60)}`]
+    return named.flatMap(([, path, titles]) => {
+      const text = files.find(file => file.path === path)?.lines.join('\n') ?? ''
+      const missing = [...titles!.matchAll(/“([^”]+)”/g)].filter(([, title]) => !text.includes(title!))
+      return missing.map(([, title]) => `${path} has no test “${title}”`)
+    })
+  })
+  t.same(wrong, [])
+})
+
 // A row reads: files here may import only these, beside their own folder.
 const mayImport: Array<[folder: string, targets: RegExp]> = [
   ['server/contract', /^typebox$/],
