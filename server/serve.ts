@@ -17,7 +17,7 @@ import { buildControlApp } from './http/control-app.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { createDownloads } from './http/download/serve.ts'
 import { openSender } from './http/download/sendfile/client.ts'
-import { openFiles } from './http/files.ts'
+import { openFiles, shareFiles } from './http/files.ts'
 import { createLogins } from './http/logins.ts'
 import { firmwareIdentity, renewedIdentity, serverIdentity } from './identity.ts'
 import { openCluster } from './kube/cluster.ts'
@@ -113,7 +113,7 @@ async function start(
     authority,
     randomBytes,
     urls,
-    artifacts: openFiles(config.data, guard, digestOf),
+    artifacts: shareFiles(openFiles(config.data, guard, digestOf), now),
     downloads: createDownloads({ log, now, sender, count: metrics.counts.download }),
     cluster,
     documentsChanged: () => wire.refresh(),

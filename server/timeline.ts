@@ -2,7 +2,7 @@
 // -w). Leaves out how events are stored (store/events.ts) and how they reach a browser (http/routes/watch.ts).
 
 import type { NewEvent, TimelineEvent } from './contract/event.ts'
-import { addEvent } from './store/events.ts'
+import { addEvent, addEvents } from './store/events.ts'
 import type { Db } from './store/schema.ts'
 
 export interface Bus {
@@ -37,17 +37,19 @@ export async function recordEvent({ db, now, bus }: Recorder, event: NewEvent): 
   return written
 }
 
-/** Does the work and writes its events in one transaction; they are told only once they are true, after the commit. */
+/**
+ * Does the work and writes its events in one transaction, all of them when the work is done: the work itself does not
+ * find them in the store. They are told only once they are true, after the commit.
+ */
 export async function transact<T>(
   { db, now, bus }: Recorder,
   work: (db: Db, add: (event: NewEvent) => Promise<void>) => Promise<T>
 ): Promise<T> {
-  const written: TimelineEvent[] = []
-  const result = await db
-    .transaction()
-    .execute(transaction =>
-      work(transaction, async event => void written.push(await addEvent(transaction, event, now())))
-    )
+  const { result, written } = await db.transaction().execute(async transaction => {
+    const events: NewEvent[] = []
+    const result = await work(transaction, async event => void events.push(event))
+    return { result, written: await addEvents(transaction, events, now()) }
+  })
   for (const event of written) bus.publish(event)
   return result
 }

@@ -4,6 +4,7 @@
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import type { Guard } from '../data/assets/guard/files.ts'
+import { shareLooks } from '../core/looks.ts'
 import { assetWord } from '../data/assets/manifest.ts'
 import { type DigestOf, openDigests, statFile } from '../data/digest/files.ts'
 import type { Arch, Artifact, Artifacts } from '../provision/deps.ts'
@@ -46,6 +47,15 @@ export function openFiles(data: string, guard: Guard | null = null, digestOf: Di
     findExtension: async (version: string, arch: Arch) =>
       /^v[0-9.]+$/.test(version) ? served('extensions', `kubernetes-${version}-${arch}.raw`) : null
   }
+}
+
+/** A file that was there a moment ago: a rack that boots at once has it looked for thousands of times. */
+const KEPT_MS = 1_000
+
+/** The same, for many who ask at once. What is served is looked at each time, but once for all of that moment. */
+export function shareFiles(files: Files, now: () => Date): Files {
+  const findAgent = shareLooks(arch => files.findAgent(arch as Arch), { now, keepMs: 0 })
+  return { ...files, findAgent, hasAsset: shareLooks(files.hasAsset, { now, keepMs: KEPT_MS }) }
 }
 
 interface Located {

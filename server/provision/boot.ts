@@ -122,7 +122,8 @@ async function noteLocal(
     await add({ type: 'boot.local', ...named, message: `answered with the local disk: ${reason}` })
     if (machine.state !== 'installing' || boot === null) return
     const events = await listEvents(db, { boot: boot.id, limit: 100 })
-    if (events.filter(({ type }) => type === 'boot.local').length < LOCAL_BOOTS_MAX) return
+    const before = events.filter(({ type }) => type === 'boot.local').length
+    if (before + 1 < LOCAL_BOOTS_MAX) return
     const times = `it came back ${LOCAL_BOOTS_MAX} times after its installation and its agent never enrolled`
     await failMachine(deps, db, machine, `${times}; look at its console, then slipway install ${machine.id}`, add)
   })

@@ -1,8 +1,9 @@
 // The timeline. Grows with every packet of every machine, so it is pruned as it grows: never a table without end.
 
-import type { ExpressionBuilder, Selectable } from 'kysely'
+import type { CompiledQuery, ExpressionBuilder, Selectable } from 'kysely'
 import type { NewEvent, TimelineEvent } from '../contract/event.ts'
 import type { Db, EventRow, Schema } from './schema.ts'
+import { powersOfTwo, sizedQueries } from './sized.ts'
 import { cut, TEXT_MAX_BYTES } from './text.ts'
 
 /** Packets of strangers: anybody on the wire can make us write these. */
@@ -24,23 +25,48 @@ export interface EventFilter {
 }
 
 export async function addEvent(db: Db, event: NewEvent, now: Date): Promise<TimelineEvent> {
-  const row = await db
-    .insertInto('events')
-    .values({
-      at: now.toISOString(),
-      type: event.type,
-      machine: event.machine ?? null,
-      boot: event.boot ?? null,
-      mac: event.mac ?? null,
-      level: event.level ?? 'info',
-      message: cut(event.message, TEXT_MAX_BYTES),
-      detail: JSON.stringify(boundDetail(event.detail ?? {}))
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow()
-  const bound = row.machine === null ? STRANGERS_MAX : PER_MACHINE_MAX
-  if (row.id % PRUNE_EVERY === 0) await keepNewest(db, row.machine, bound)
-  return fromRow(row)
+  const [added] = await addEvents(db, [event], now)
+  return added!
+}
+
+/** Several of one time, in their order. */
+export async function addEvents(db: Db, events: readonly NewEvent[], now: Date): Promise<TimelineEvent[]> {
+  const written: TimelineEvent[] = []
+  for (const piece of powersOfTwo(events.map(event => toRow(event, now)))) {
+    const parameters = piece.flatMap(row => columns.map(name => row[name]))
+    const { rows } = await db.executeQuery<{ id: number }>({ ...insertFor(db, piece.length), parameters })
+    // A statement gives its rows in no promised order, but numbers them as they came.
+    const ids = rows.map(({ id }) => id).toSorted((one, other) => one - other)
+    written.push(...piece.map((row, n) => fromRow({ id: ids[n]!, ...row })))
+  }
+  for (const { id, machine } of written) {
+    if (id % PRUNE_EVERY === 0) await keepNewest(db, machine, machine === null ? STRANGERS_MAX : PER_MACHINE_MAX)
+  }
+  return written
+}
+
+type PlainRow = Omit<Selectable<EventRow>, 'id'>
+
+/** In the order in which the query takes its parameters. */
+const columns = ['at', 'type', 'machine', 'boot', 'mac', 'level', 'message', 'detail'] as const
+
+const insertFor = sizedQueries((db, size): CompiledQuery<{ id: number }> => {
+  const row = Object.fromEntries(columns.map(name => [name, ''])) as unknown as PlainRow
+  const insert = db.insertInto('events').values(Array.from({ length: size }, () => row))
+  return insert.returning('id').compile()
+})
+
+function toRow(event: NewEvent, now: Date): PlainRow {
+  return {
+    at: now.toISOString(),
+    type: event.type,
+    machine: event.machine ?? null,
+    boot: event.boot ?? null,
+    mac: event.mac ?? null,
+    level: event.level ?? 'info',
+    message: cut(event.message, TEXT_MAX_BYTES),
+    detail: JSON.stringify(boundDetail(event.detail ?? {}))
+  }
 }
 
 /** In the order they were written. */

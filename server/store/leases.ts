@@ -1,9 +1,10 @@
 // The DHCP leases: one address a machine, held until it expires. Written before the ACK leaves.
 
-import { type CompiledQuery, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Lease } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Db, LeaseRow } from './schema.ts'
+import { powersOfTwo, sizedQueries } from './sized.ts'
 import { inTransaction } from './transaction.ts'
 
 export async function listLeases(db: Db): Promise<Lease[]> {
@@ -58,7 +59,7 @@ export async function saveLeases(db: Db, leases: readonly Lease[]): Promise<read
 /** Of different machines and addresses: one statement may not touch a row twice. */
 async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
   const rows = leases.map(toRow)
-  const { former, grant } = queriesFor(trx, rows)
+  const { former, grant } = queriesFor(trx, rows.length)
   await trx.executeQuery({ ...former, parameters: rows.map(({ mac }) => mac) })
   const parameters = rows.flatMap(row => columns.map(name => row[name]))
   const { numAffectedRows } = await trx.executeQuery({ ...grant, parameters })
@@ -69,30 +70,13 @@ async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
 /** In the order in which a query takes its parameters. */
 const columns = ['address', 'mac', 'hostname', 'granted_at', 'expires_at', 'state', 'identifier'] as const
 
-interface LeaseQueries {
-  readonly former: CompiledQuery
-  readonly grant: CompiledQuery
-}
-
-/** Compiled once for each number of leases: that took longer than the database takes for them. By dialect. */
-const queries = new WeakMap<object, Map<number, LeaseQueries>>()
-
-function queriesFor(db: Db, rows: readonly LeaseRow[]): LeaseQueries {
-  const { adapter } = db.getExecutor()
-  const known = queries.get(adapter) ?? new Map<number, LeaseQueries>()
-  queries.set(adapter, known)
-  const found = known.get(rows.length) ?? compile(db, rows)
-  known.set(rows.length, found)
-  return found
-}
-
-function compile(db: Db, rows: readonly LeaseRow[]): LeaseQueries {
-  const macs = rows.map(({ mac }) => mac)
-  const former = db.deleteFrom('leases').where(isBound).where('mac', 'in', macs)
-  const ordered = rows.map(row => Object.fromEntries(columns.map(name => [name, row[name]])) as unknown as LeaseRow)
+const queriesFor = sizedQueries((db, size) => {
+  const row = Object.fromEntries(columns.map(name => [name, ''])) as unknown as LeaseRow
+  const rows = Array.from({ length: size }, () => row)
+  const former = db.deleteFrom('leases').where(isBound)
   const grant = db
     .insertInto('leases')
-    .values(ordered)
+    .values(rows)
     .onConflict(clash =>
       clash
         .column('address')
@@ -111,8 +95,9 @@ function compile(db: Db, rows: readonly LeaseRow[]): LeaseQueries {
           ])
         )
     )
-  return { former: former.compile(), grant: grant.compile() }
-}
+  const macs = rows.map(({ mac }) => mac)
+  return { former: former.where('mac', 'in', macs).compile(), grant: grant.compile() }
+})
 
 /** Runs of different machines and addresses, each a power of two long: so there are few query texts to compile. */
 function groupsOf(leases: readonly Lease[]): Lease[][] {
@@ -129,16 +114,6 @@ function groupsOf(leases: readonly Lease[]): Lease[][] {
     seen.add(lease.mac).add(lease.address)
   }
   return [...groups, ...powersOfTwo(run)]
-}
-
-function powersOfTwo(leases: readonly Lease[]): Lease[][] {
-  const groups: Lease[][] = []
-  for (let at = 0; at < leases.length;) {
-    const size = 2 ** Math.floor(Math.log2(leases.length - at))
-    groups.push(leases.slice(at, at + size))
-    at += size
-  }
-  return groups
 }
 
 function isConflict(error: unknown): error is Fault {

@@ -15,6 +15,12 @@ import { storable } from './text.ts'
 /** How long another process (a backup, a second server started by mistake) may hold the write lock. */
 const BUSY_TIMEOUT_MS = 5_000
 
+/**
+ * Pages of the log (4 KB each) before they are copied into the file, for which the main thread waits. By default 1,000
+ * are soon full while a rack boots, and most of them hold the same few pages again.
+ */
+const CHECKPOINT_PAGES = 8_000
+
 /** The code issues a bounded set of query texts; lists of different length in `in (…)` are the only variation. */
 const STATEMENTS_MAX = 500
 
@@ -78,7 +84,7 @@ function open(file: string): DatabaseSync {
   return guard(file, () => {
     const sqlite = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
     try {
-      sqlite.exec('pragma journal_mode = wal')
+      sqlite.exec(`pragma journal_mode = wal; pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
       check(sqlite, file)
     } catch (error) {
       sqlite.close()
