@@ -150,7 +150,8 @@ async function start(
     interface: each,
     places: { bootUrl: urls.boot(each.address), secureUrl: urls.secureBoot(each.address) }
   }))
-  const wired = { recorder, provisioning: deps, relaxed, log, metrics }
+  const elapsed = options.now === undefined ? () => performance.now() : null
+  const wired = { elapsed, recorder, provisioning: deps, relaxed, log, metrics }
   wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renewals, log, opened)

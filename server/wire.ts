@@ -22,13 +22,15 @@ import type { Deps } from './provision/deps.ts'
 import { noteSwitchPort } from './provision/locate.ts'
 import { isMadeForAsker, tftpReader } from './provision/tftp.ts'
 import { listDocuments } from './store/documents.ts'
-import { findLeaseHolder, listLeases, saveLeases } from './store/leases.ts'
+import { findLeaseHolder, listLeases, saveLeases, shiftLeases } from './store/leases.ts'
 import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
 import { openCarrier } from './tftp/thread/client.ts'
 import { type Recorder, transact } from './timeline.ts'
 
 export interface WireDeps {
+  /** Milliseconds that nobody sets; null when the time of day is not the real one either. */
+  readonly elapsed: (() => number) | null
   readonly recorder: Recorder
   /** For GRUB, which asks by TFTP what iPXE asks by HTTP. */
   readonly provisioning: Deps & { readonly artifacts: Files }
@@ -71,7 +73,7 @@ export async function startWire(
   deps: WireDeps,
   opened: AsyncDisposableStack
 ): Promise<Wire> {
-  const { recorder, relaxed, log, metrics } = deps
+  const { recorder, relaxed, log, metrics, elapsed } = deps
   const { mode, ports, subnets, probe, leases: kept } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
   const { db, now } = recorder
@@ -90,7 +92,7 @@ export async function startWire(
   if (mode === 'off') return noWire
   const store = kept.durability === 'written' ? relaxed : db
   const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(store, batch))
-  const leases = { list: () => listLeases(db), save }
+  const leases = { list: () => listLeases(db), save, shift: (ms: number) => shiftLeases(db, ms) }
   const attachments = networks.map(network => {
     const { name } = network.interface
     const server = passed.get(socketName('dhcp', name)) ?? null
@@ -112,6 +114,7 @@ export async function startWire(
     },
     {
       now,
+      ...(elapsed === null ? {} : { elapsed }),
       log,
       count: metrics.counts.dhcp,
       leases,

@@ -79,6 +79,12 @@ export function holderBeside(index: LeaseIndex, mac: string, address: string, no
   return held === undefined || held.mac === mac || held.until <= now.getTime() ? null : held
 }
 
+/** Until when this machine has this address, in milliseconds; 0 when it never had it. */
+export function heldUntil(index: LeaseIndex, mac: string, address: string): number {
+  const held = index.byAddress.get(toNumber(address))
+  return held?.mac === mac ? held.until : 0
+}
+
 /** The address this machine should be offered; null when the pool is exhausted, or another has the one kept for it. */
 export function findAddress(
   index: LeaseIndex,

@@ -65,6 +65,14 @@ export function put(index: LeaseIndex, address: number, held: Held): void {
   }
 }
 
+/** Moves all times by so many milliseconds, as the clock was. */
+export function shift(index: LeaseIndex, ms: number): void {
+  for (const [address, held] of index.byAddress) {
+    if (held.until > 0) index.byAddress.set(address, { ...held, until: Math.max(0, held.until + ms) })
+  }
+  pileUp(index)
+}
+
 /** What is no longer held goes to the piles of what is free. */
 export function expire(index: LeaseIndex, now: Date): void {
   const { heap } = index.expiries

@@ -9,6 +9,7 @@
 import {
   addressOf,
   findAddress,
+  heldUntil,
   holderBeside,
   isKeptBack,
   isPressing,
@@ -187,7 +188,8 @@ function released(request: Packet, subnet: Subnet, { now }: Context): Silence {
 function bind(request: Packet, address: string, subnet: Subnet, now: Date): Lease {
   const { index, leaseSeconds } = subnet
   const identifier = identifierFor(index, request.mac, address, shownTo(subnet, request))
-  const expiresAt = new Date(now.getTime() + leaseSeconds * 1000)
+  // What was promised before holds: when this answer is lost, the client goes by that.
+  const expiresAt = new Date(Math.max(now.getTime() + leaseSeconds * 1000, heldUntil(index, request.mac, address)))
   const name = request.options.hostname?.toLowerCase() ?? ''
   // A client's name is hostile text: kept when it is a host name, else not at all.
   const hostname = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) ? name : null

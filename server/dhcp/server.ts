@@ -4,12 +4,13 @@
 import type { Loader } from '../contract/document.ts'
 import type { NewEvent } from '../contract/event.ts'
 import type { DhcpServerView, Notice } from '../contract/network.ts'
-import { holderBeside, type Lease } from '../core/allocation.ts'
+import { holderBeside } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Reservation } from '../core/reservations.ts'
 import type { Log } from '../log.ts'
 import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
+import { watchClock } from './clock.ts'
 import { createChains } from './chains.ts'
 import {
   findSubnet,
@@ -22,16 +23,11 @@ import {
 } from './context.ts'
 import type { BootWay } from './firmware.ts'
 import { type DhcpListener, startListener } from './listener/server.ts'
+import { createKeeper, type LeaseStore } from './keeper.ts'
 import { createLookout } from './lookout/server.ts'
 import { createSightings, type Sighting } from './sightings.ts'
 import { findFree, type Way } from './socket.ts'
 import { limitEvents } from './story.ts'
-
-export interface LeaseStore {
-  readonly list: () => Promise<readonly Lease[]>
-  /** Resolves when the lease would survive what the operator wants it to: a power cut, or the end of this process. */
-  readonly save: (lease: Lease) => Promise<void>
-}
 
 /** One of the networks that are served. */
 export interface Attachment {
@@ -56,6 +52,8 @@ export interface DhcpOptions {
 
 export interface DhcpDeps {
   readonly now: () => Date
+  /** Milliseconds that nobody sets, to notice that the time of day was set; not given: it never is. */
+  readonly elapsed?: () => number
   readonly log: Log
   /** dhcp_packets_total: a message type (or malformed, event) and what became of it. */
   readonly count: (type: string, result: string) => void
@@ -81,14 +79,21 @@ export interface DhcpServer {
   readonly close: () => Promise<void>
 }
 
+/** How long the store's times may be wrong after the clock was set. */
+const WATCH_MS = 5000
+
 /** Throws a Fault when a port is taken or forbidden, no subnet fits an interface, or several cannot be told apart. */
 export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<DhcpServer> {
   const { mode, attachments, ports } = options
+  const keeper = createKeeper(deps.leases, deps.log)
   const own = attachments.map(one => one.interface)
   const authoritative = mode === 'authoritative'
   const addresses = own.map(({ address }) => address)
   const { reservations } = options
-  const subnets = authoritative ? openSubnets(options.subnets, addresses, await deps.leases.list(), reservations) : []
+  const leases = authoritative ? await keeper.open(deps.now()) : []
+  const subnets = authoritative ? openSubnets(options.subnets, addresses, leases, reservations) : []
+  const leaseNow = watchClock(deps.now, deps.elapsed ?? null, ms => keeper.jump(subnets, ms))
+  const wired = { ...deps, now: leaseNow, leases: { save: keeper.save } }
   if (authoritative) for (const one of own) requireSubnet(subnets, one, deps.log)
   const waysOf = chooseWays(attachments, deps.log)
   const told = limitEvents(deps)
@@ -96,6 +101,12 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const { now, log, sighted = async () => undefined } = deps
   const tellers = { told, alarm: createAlarms({ now, log, told }), sighted: createSightings(sighted) }
   const opened = new AsyncDisposableStack()
+  const watch = setInterval(leaseNow, WATCH_MS) // a clock that is set while no packet comes
+  opened.defer(async () => {
+    clearInterval(watch)
+    leaseNow()
+    await keeper.idle()
+  })
   const lookout = createLookout({ mode, interfaces: own, probeEveryMs: options.probeEveryMs ?? null }, deps)
   const listeners: DhcpListener[] = []
   try {
@@ -107,7 +118,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
       plans.push({ mode, ports: found, interface: each, places, subnets, ways, chains })
     }
     for (const plan of plans) {
-      const listener = await startListener(plan, { ...deps, lookout }, tellers)
+      const listener = await startListener(plan, { ...wired, lookout }, tellers)
       opened.defer(() => listener.close())
       listeners.push(listener)
     }

@@ -56,11 +56,24 @@ export async function saveLeases(db: Db, leases: readonly Lease[]): Promise<read
   return results
 }
 
+/** Moves the times of all leases: the clock was set by so many milliseconds. */
+export async function shiftLeases(db: Db, ms: number): Promise<void> {
+  await inTransaction(db, async trx => {
+    for (const { address, grantedAt, expiresAt } of await listLeases(trx)) {
+      const [granted, expires] = [grantedAt, expiresAt].map(at => new Date(at.getTime() + ms).toISOString())
+      const update = trx.updateTable('leases').set({ granted_at: granted!, expires_at: expires! })
+      await update.where('address', '=', address).execute()
+    }
+  })
+}
+
 /** Of different machines and addresses: one statement may not touch a row twice. */
 async function saveGroup(trx: Db, leases: readonly Lease[]): Promise<void> {
   const rows = leases.map(toRow)
   const { former, grant } = queriesFor(trx, rows.length)
-  await trx.executeQuery({ ...former, parameters: rows.map(({ mac }) => mac) })
+  // What a machine has declined is not its own: it takes nothing from it.
+  const owners = rows.map(({ mac, state }) => (state === 'bound' ? mac : ''))
+  await trx.executeQuery({ ...former, parameters: owners })
   const parameters = rows.flatMap(row => columns.map(name => row[name]))
   const { numAffectedRows } = await trx.executeQuery({ ...grant, parameters })
   if (numAffectedRows === BigInt(rows.length)) return

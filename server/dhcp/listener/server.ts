@@ -40,7 +40,8 @@ export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
   readonly ways: { readonly server: Way; readonly proxy: Way }
 }
 
-export interface ListenerDeps extends DhcpDeps {
+export interface ListenerDeps extends Omit<DhcpDeps, 'leases'> {
+  readonly leases: Pick<DhcpDeps['leases'], 'save'>
   readonly lookout: Pick<Lookout, 'notes' | 'asked'>
 }
 
@@ -133,8 +134,7 @@ export async function startListener(
       // Before the machine can say who it is by HTTP, so that it is found where it is plugged in.
       const met = decision.kind === 'reply' && (decision.type === 'ack' || mode === 'proxy')
       const placed = met && request.relay !== NO_ADDRESS ? sighted(request.mac, originOf(request)) : null
-      if (decision.lease !== null) await deps.leases.save(decision.lease)
-      if (placed !== null) await placed
+      await Promise.all([decision.lease === null ? null : deps.leases.save(decision.lease), placed])
       if (decision.kind === 'reply') await sendReply(decision, send)
       return null
     } catch (error) {
