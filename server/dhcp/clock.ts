@@ -5,14 +5,18 @@
 
 import type { Lease } from '../core/allocation.ts'
 
-/** A time server moves a clock smoothly as long as it is off by less than this (ntpd: 128 ms; chrony: as configured). */
+/** A time server moves a clock smoothly while it is off by less than this (ntpd: 128 ms; chrony: as configured). */
 export const JUMP_MS = 2000
 
 /**
  * The time of day, that says when it has jumped, by how many milliseconds, before it is given again. `elapsed` are
  * milliseconds that nobody sets; null where they are unknown.
  */
-export function watchClock(now: () => Date, elapsed: (() => number) | null, jumped: (ms: number) => void): () => Date {
+export function watchClock(
+  now: () => Date,
+  elapsed: (() => number) | null,
+  jumped: (ms: number) => void
+): () => Date {
   if (elapsed === null) return now
   let offset = now().getTime() - elapsed()
   return () => {
@@ -27,8 +31,8 @@ export function watchClock(now: () => Date, elapsed: (() => number) | null, jump
 }
 
 /**
- * A lease as it counts from now on. One that was granted in the future was granted before the clock was set back: nobody
- * knows when, so that it lasts its whole time once more.
+ * A lease as it counts from now on. One that was granted in the future was granted before the clock was set back:
+ * nobody knows when, so that it lasts its whole time once more.
  */
 export function recount(lease: Lease, now: Date): Lease {
   const { grantedAt, expiresAt } = lease
