@@ -12,11 +12,7 @@ export const JUMP_MS = 2000
  * The time of day, that says when it has jumped, by how many milliseconds, before it is given again. `elapsed` are
  * milliseconds that nobody sets; null where they are unknown.
  */
-export function watchClock(
-  now: () => Date,
-  elapsed: (() => number) | null,
-  jumped: (ms: number) => void
-): () => Date {
+export function watchClock(now: () => Date, elapsed: (() => number) | null, jumped: (ms: number) => void): () => Date {
   if (elapsed === null) return now
   let offset = now().getTime() - elapsed()
   return () => {
