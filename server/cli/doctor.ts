@@ -38,9 +38,12 @@ async function examine(options: DoctorOptions, machine: string | undefined): Pro
   const server = await connect(options)
   const { findings, services } = await examineServices(server)
   if (services === null) return findings
-  findings.push(...(await examineNetwork(server)))
+  const network = await examineNetwork(server)
+  findings.push(...network.findings)
   if (services.dhcp !== null && options.listen > 0) {
-    findings.push(await otherDhcpServers(services.dhcp, new URL(services.boot).hostname, options.listen))
+    findings.push(
+      await otherDhcpServers(services.dhcp, new URL(services.boot).hostname, options.listen, network.expected)
+    )
   }
   if (machine !== undefined) findings.push(...(await examineMachine(server, machine)))
   return findings

@@ -6,13 +6,17 @@ import type { Server } from '../connect.ts'
 import { Failure } from '../failure.ts'
 import { bad, type Finding, note, ok } from './finding.ts'
 
-export async function examineNetwork(server: Server): Promise<Finding[]> {
+/** `expected`: those that give addresses beside a proxy. */
+export async function examineNetwork(server: Server): Promise<{ findings: Finding[]; expected: string[] }> {
   try {
     const notices = await server.get<Notice[]>('/api/v1/notices')
-    return judge(notices, await server.get<DhcpServerView[]>('/api/v1/dhcp-servers'))
+    const servers = await server.get<DhcpServerView[]>('/api/v1/dhcp-servers')
+    const expected = servers.filter(({ verdict }) => verdict === 'expected').map(({ address }) => address)
+    return { findings: judge(notices, servers), expected }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    return [note('network', `the server does not say what it has noticed: ${error.message}`)]
+    const message = `the server does not say what it has noticed: ${error.message}`
+    return { findings: [note('network', message)], expected: [] }
   }
 }
 

@@ -70,21 +70,20 @@ export function startProber(options: ProbeOptions, { heard, asked }: ProbeDeps):
     const packet = decodeReply(bytes)
     if (packet === null || (addresses.has(packet.options.serverId ?? '') && !isOwn(packet))) return
     const mac = findNeighbour(from, own.name)
-    heard(packet, from, mac)
-    if (mac === null) findLater(packet, from)
+    if (mac !== null || !findLater(packet, from)) heard(packet, from, mac)
   }
 
-  /** An empty datagram to where nobody listens makes the system ask for the hardware address. */
-  function findLater(packet: Packet, from: string): void {
+  /** An empty datagram to where nobody listens makes the system ask for the hardware address; false: not now. */
+  function findLater(packet: Packet, from: string): boolean {
     const near = contains(networkOf(own.address, own.netmask), from)
-    if (!near || socket === null || looking.has(from) || looking.size >= NEIGHBOURS_MAX) return
+    if (!near || socket === null || looking.has(from) || looking.size >= NEIGHBOURS_MAX) return false
     looking.add(from)
     socket.send(Buffer.alloc(0), DISCARD_PORT, from).catch(() => looking.delete(from)) // then it stays unknown
     later(NEIGHBOUR_MS, () => {
       looking.delete(from)
-      const mac = findNeighbour(from, own.name)
-      if (mac !== null) heard(packet, from, mac)
+      heard(packet, from, findNeighbour(from, own.name))
     })
+    return true
   }
 
   async function ask(): Promise<void> {

@@ -1,10 +1,11 @@
 // A real dnsmasq as the forgotten DHCP server on a wire of the test's own, beside our server in both modes.
 
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { DhcpServerView, Notice } from '../../../server/contract/network.ts'
-import { createNamespace, type Background } from '../../lab/namespace.ts'
+import type { Background } from '../../lab/namespace.ts'
 import { needs } from '../../helpers/require.ts'
+import { startRogue } from '../../helpers/rogue.ts'
 import { createWires, plug, seen, type Wires } from '../../helpers/wires.ts'
 
 const program = join(import.meta.dirname, '..', '..', 'helpers', 'dhcp-program.ts')
@@ -88,30 +89,6 @@ async function start(wires: Wires, mode: string): Promise<Background> {
   const server = wires.wire.start(mode, process.execPath, [program, 'br0', mode, PROBE_MS], { log })
   await seen(server, 'ready')
   return server
-}
-
-/** dnsmasq in a namespace of its own, at the other end of a cable into our bridge. */
-async function startRogue(
-  t: Test,
-  wires: Wires,
-  name: string,
-  address: string,
-  more: readonly string[]
-): Promise<Background> {
-  const far = await createNamespace(`rogue-${name}`, '192.0.2.1')
-  t.teardown(() => far.close())
-  await plug(wires, name, 'br0')
-  await wires.run('ip', 'link', 'set', `${name}0`, 'netns', far.name)
-  for (const args of [`addr add ${address}/24 dev ${name}0`, `link set ${name}0 up`]) {
-    t.match(await far.run('ip', args.split(' ')), { exitCode: 0 }, args)
-  }
-  const log = join(wires.folder, `${name}.log`)
-  const fixed = ['-d', '--conf-file=/dev/null', '--port=0', '--log-dhcp', '--bind-interfaces', '--leasefile-ro']
-  const range = '--dhcp-range=10.77.0.200,10.77.0.250,255.255.255.0,600'
-  const options = [`--interface=${name}0`, range, `--dhcp-option=6,${address}`, ...more]
-  const rogue = far.start(name, 'dnsmasq', [...fixed, ...options], { log })
-  await seen(rogue, 'DHCP, IP range')
-  return rogue
 }
 
 /** Asks the server what it has noticed, again and again until that is so. */
