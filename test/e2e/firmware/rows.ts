@@ -29,6 +29,7 @@ export interface Row {
 const script = 'ipxe: /boot/ipxe'
 const report = { bios: 'booted: bios x86_64', uefi: 'booted: uefi x86_64', arm64: 'booted: uefi arm64' }
 const bios = ['old-ipxe: undionly.kpxe', 'tftp: undionly.kpxe', script, 'script', report.bios]
+const http = ['http: /assets/boot/ipxe.efi', script, 'script', report.uefi]
 const uefi = ['pxe: snponly.efi', 'tftp: snponly.efi', script, 'script', report.uefi]
 /** In proxy mode each stage takes its address from the neighbour, and nothing of ours but the boot file. */
 const beside = (chain: readonly string[]): readonly string[] =>
@@ -56,7 +57,7 @@ export const rows: readonly Row[] = [
     firmware: 'uefi-http',
     mode: 'authoritative',
     neighbour: null,
-    chain: ['http: /assets/boot/ipxe.efi', script, 'script', report.uefi]
+    chain: http
   },
   {
     name: 'Secure Boot by TFTP',
@@ -90,6 +91,13 @@ export const rows: readonly Row[] = [
   },
   { name: 'BIOS beside dnsmasq', firmware: 'bios', mode: 'proxy', neighbour: 'dnsmasq', chain: beside(bios) },
   { name: 'UEFI PXE beside dnsmasq', firmware: 'uefi', mode: 'proxy', neighbour: 'dnsmasq', chain: beside(uefi) },
+  {
+    name: 'UEFI HTTP boot beside dnsmasq',
+    firmware: 'uefi-http',
+    mode: 'proxy',
+    neighbour: 'dnsmasq',
+    chain: beside(http)
+  },
   { name: 'BIOS beside Kea', firmware: 'bios', mode: 'proxy', neighbour: 'kea', chain: beside(bios) },
   { name: 'UEFI PXE beside Kea', firmware: 'uefi', mode: 'proxy', neighbour: 'kea', chain: beside(uefi) },
   { name: 'BIOS through a relay', firmware: 'bios', mode: 'authoritative', neighbour: 'relay', chain: bios },
