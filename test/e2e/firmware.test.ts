@@ -1,7 +1,6 @@
 // Real firmware in QEMU, each kind by its own way to the same end: a system that runs and has said so to our API.
 // Apart from `npm test`: minutes of emulation. SLIPWAY_FIRMWARE=TEXT runs the rows whose name holds it; root is needed.
 
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { TimelineEvent } from '../../server/contract/event.ts'
@@ -48,7 +47,7 @@ async function run(t: Test, row: Row, index: number, images: FirmwareImages): Pr
     mac,
     folder: site.folder,
     recentRom: join(images.firmware, 'pxe-virtio.rom'),
-    authority: readFileSync(join(site.folder, 'data', 'ca', 'ca.crt'), 'utf8')
+    authority: row.firmware === 'uefi-https' ? join(site.folder, 'data', 'ca', 'firmware.crt') : null
   }
   const power = await powerOn(site.machines, board, () => new Date())
   try {
@@ -89,7 +88,7 @@ function chainOf(events: readonly TimelineEvent[]): readonly string[] {
         return ['address of another server']
       case 'dhcp.offer':
       case 'dhcp.ack':
-        return [`${String(kind)}: ${String(file).replace(/^https?:\/\/[^/]+/, '')}`]
+        return [`${String(kind)}: ${pathOf(String(file))}`]
       case 'tftp.sent':
         return [`tftp: ${String(name)}`]
       case 'boot.script':
@@ -101,4 +100,9 @@ function chainOf(events: readonly TimelineEvent[]): readonly string[] {
     }
   })
   return steps.filter((step, index) => step !== steps[index - 1])
+}
+
+/** A URL without our address; https is worth a word. */
+function pathOf(file: string): string {
+  return file.replace(/^(https?):\/\/[^/]+/, (_, scheme: string) => (scheme === 'https' ? 'https ' : ''))
 }

@@ -27,8 +27,8 @@ export interface Board {
   readonly folder: string
   /** pxe-virtio.rom of the built images. */
   readonly recentRom: string
-  /** The authority that HTTPS boot is to trust, PEM. */
-  readonly authority: string
+  /** The file (PEM) of the authority that HTTPS boot is to trust. */
+  readonly authority: string | null
 }
 
 export async function powerOn(namespace: Namespace, board: Board, now: () => Date): Promise<Power> {
@@ -97,7 +97,7 @@ function machineOf(board: Board): Qemu {
       return q35(board, [...own, ...httpOnly])
     case 'uefi-https': {
       const trusted = join(board.folder, 'cacerts')
-      writeFileSync(trusted, signatureList([board.authority]))
+      writeFileSync(trusted, signatureList(board.authority === null ? [] : [readFileSync(board.authority, 'utf8')]))
       return q35(board, [...own, ...httpOnly, ...blob('etc/edk2/https/cacerts', `file=${trusted}`)])
     }
     case 'secure':

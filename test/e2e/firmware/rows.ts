@@ -21,8 +21,8 @@ export interface Row {
   readonly firmware: Firmware
   readonly mode: 'authoritative' | 'proxy'
   readonly neighbour: Neighbour | null
-  /** What the server is told to lead UEFI machines by; iPXE unless it says so. */
-  readonly loader?: 'shim'
+  /** What stands under `boot` in slipway.yaml. */
+  readonly boot?: { readonly loader: 'shim' } | { readonly tls: object }
   readonly chain: readonly string[]
 }
 
@@ -60,11 +60,19 @@ export const rows: readonly Row[] = [
     chain: http
   },
   {
+    name: 'UEFI HTTPS boot',
+    firmware: 'uefi-https',
+    mode: 'authoritative',
+    neighbour: null,
+    boot: { tls: {} },
+    chain: ['http: https /assets/boot/ipxe.efi', 'ipxe: https /boot/ipxe', 'script', report.uefi]
+  },
+  {
     name: 'Secure Boot by TFTP',
     firmware: 'secure',
     mode: 'authoritative',
     neighbour: null,
-    loader: 'shim',
+    boot: { loader: 'shim' },
     chain: ['pxe: shimx64.efi', 'tftp: shimx64.efi', 'tftp: grubx64.efi', 'script', `${report.uefi}, Secure Boot`]
   },
   {
@@ -72,7 +80,7 @@ export const rows: readonly Row[] = [
     firmware: 'secure-http',
     mode: 'authoritative',
     neighbour: null,
-    loader: 'shim',
+    boot: { loader: 'shim' },
     chain: ['http: /assets/boot/shimx64.efi', 'script', `${report.uefi}, Secure Boot`]
   },
   {

@@ -80,14 +80,14 @@ function fillData(folder: string, row: Row, { firmware, boot }: FirmwareImages):
   writeFileSync(join(data, 'agents', `slipway-agent-${arch}`), 'not run')
 }
 
-function configOf({ mode, neighbour, loader }: Row, folder: string): object {
+function configOf({ mode, neighbour, boot }: Row, folder: string): object {
   const subnet = { subnet: near.subnet, pool: near.pool, gateway: near.server }
   const behind = neighbour === 'relay' ? [{ subnet: far.subnet, pool: far.pool, gateway: far.gateway }] : []
   return {
     data: join(folder, 'data'),
     interfaces: ['br0'],
     dhcp: { mode, ...(mode === 'authoritative' ? { subnets: [subnet, ...behind] } : {}) },
-    ...(loader === undefined ? {} : { boot: { loader } }),
+    ...(boot === undefined ? {} : { boot }),
     log: { level: 'info' }
   }
 }
@@ -111,7 +111,7 @@ function documentsOf(row: Row): readonly AnyDocument[] {
           name: 'fedora-coreos',
           version: 'lab',
           assets: arch,
-          kernelArguments: [`console=${console}`, 'quiet', 'panic=-1', `lab.boot=http://${near.server}:8080`]
+          kernelArguments: [`console=${console}`, 'quiet', 'panic=-1']
         },
         disks: { install: '/dev/vda' },
         kubernetes: { cluster: 'lab', role: 'worker', version: 'v1.35.4', runtime: 'containerd' }
