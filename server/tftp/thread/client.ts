@@ -32,6 +32,7 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
     const asked = waiting.get(report.id)
     if (report.type === 'proven') return asked?.proven()
     waiting.delete(report.id)
+    if (waiting.size === 0) worker.unref()
     if (report.type === 'ended') asked?.resolve(report.outcome)
     else asked?.reject(new Error(report.message))
   })
@@ -41,7 +42,7 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
     for (const { reject } of waiting.values()) reject(new Error('the thread of transfers has ended'))
     waiting.clear()
   })
-  worker.unref() // it keeps no program alive that has nothing else to do
+  worker.unref() // it keeps no program alive that has nothing else to do: only its transfers do
 
   function order(what: Order): void {
     worker.postMessage(what, [])
@@ -53,6 +54,7 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
     const id = ++count
     const { promise, resolve, reject } = Promise.withResolvers<Carried>()
     waiting.set(id, { proven, resolve, reject })
+    worker.ref()
     order({ type: 'carry', id, errand })
     return { ended: promise, repeat: () => order({ type: 'repeat', id }), stop: () => order({ type: 'stop', id }) }
   }
