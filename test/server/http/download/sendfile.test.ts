@@ -118,6 +118,23 @@ t.test('sixteen at once, each the whole, over one connection after another', asy
   t.equal(results.length, 16)
 })
 
+t.test('boot programs, system extensions and the agent go the same way', async t => {
+  const { port, world, sender } = await open(t)
+  const files = {
+    '/assets/boot/large.efi': 'boot/large.efi',
+    '/assets/extensions/kubernetes-v1.36.3-x86_64.raw': 'extensions/kubernetes-v1.36.3-x86_64.raw',
+    '/agent/x86_64': 'agents/slipway-agent-x86_64'
+  }
+  for (const [path, file] of Object.entries(files)) {
+    writeFileSync(join(world.data, file), content)
+    const held = await reader(port, request(path))
+    t.equal(sender!.active(), 1, `${path}: by the kernel`)
+    held.destroy()
+    await until(() => sender!.active() === 0)
+    t.equal((await fetched(port, path)).sha256, sha256(content))
+  }
+})
+
 t.test('requests sent at once on one connection are answered in turn', async t => {
   const { port } = await open(t)
   const socket = connect(port, '127.0.0.1')
