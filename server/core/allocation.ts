@@ -79,10 +79,10 @@ export function holderBeside(index: LeaseIndex, mac: string, address: string, no
   return held === undefined || held.mac === mac || held.until <= now.getTime() ? null : held
 }
 
-/** Until when this machine has this address, in milliseconds; 0 when it never had it. */
+/** Until when this address was promised to this machine, in milliseconds; 0 when it never was. An offer is no promise. */
 export function heldUntil(index: LeaseIndex, mac: string, address: string): number {
   const held = index.byAddress.get(toNumber(address))
-  return held?.mac === mac ? held.until : 0
+  return held?.mac === mac && held.offered !== true ? held.until : 0
 }
 
 /** The address this machine should be offered; null when the pool is exhausted, or another has the one kept for it. */

@@ -102,7 +102,7 @@ function portOf({ circuit, remote }: RelayAgent, relay: string): SwitchPort | nu
 /** Printable ASCII as it is, anything else as 00:04:00:0a. Text that looks like that is shown as bytes as well. */
 export function showId(bytes: Buffer): string {
   const text = bytes.toString('latin1')
-  return /^[\x20-\x7e]+$/.test(text) && !/^[0-9a-f]{2}(:[0-9a-f]{2})*$/.test(text)
+  return /^[\x20-\x7e]+$/.test(text) && !/^[0-9a-f]{2}(:[0-9a-f]{2})+$/.test(text)
     ? text
     : bytes.toString('hex').replaceAll(/..(?!$)/g, '$&:')
 }

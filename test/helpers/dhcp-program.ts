@@ -8,6 +8,8 @@ import { createLog } from '../../server/log.ts'
 import { distant, second, subnet } from './dhcp.ts'
 
 const [names = 'br0', mode = 'authoritative', probeMs] = process.argv.slice(2)
+/** Short ones for clients that are to renew while somebody looks. */
+const leaseSeconds = Number(process.env['LEASE_SECONDS'] ?? 3600)
 const say = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
 const passed = passedSockets(process.env, process.pid)
 const server = await startDhcp(
@@ -19,7 +21,7 @@ const server = await startDhcp(
       return { interface: own, places: { bootUrl: `http://${own.address}:8080`, secureUrl: null }, handles }
     }),
     ports: { server: 67, client: 68, proxy: 4011 },
-    subnets: [subnet, second, distant],
+    subnets: [subnet, second, distant].map(each => ({ ...each, leaseSeconds })),
     reservations: [],
     probeEveryMs: probeMs === undefined ? null : Number(probeMs)
   },

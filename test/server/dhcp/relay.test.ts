@@ -76,6 +76,7 @@ const ports: Array<[name: string, bytes: string, want: object | null]> = [
     { switch: '00:06:52:54:00:aa:bb:cc', port: '00:04:00:0a:01:07' }
   ],
   ['text that looks like numbers', '01 05 30303a3034', { switch: '10.77.0.9', port: '30:30:3a:30:34' }],
+  ['a short name', '01 02 6430', { switch: '10.77.0.9', port: 'd0' }],
   ['no remote id: the relay is the switch', '01 04 65746837', { switch: '10.77.0.9', port: 'eth7' }],
   ['no circuit id', '02 05 746f722d31', null],
   ['an empty circuit id', '01 00 02 05 746f722d31', null],
