@@ -79,7 +79,7 @@ export function holderBeside(index: LeaseIndex, mac: string, address: string, no
   return held === undefined || held.mac === mac || held.until <= now.getTime() ? null : held
 }
 
-/** Until when this address was promised to this machine, in milliseconds; 0 when it never was. An offer is no promise. */
+/** Until when this address was promised to this machine, in milliseconds; 0 when it never was (an offer is not). */
 export function heldUntil(index: LeaseIndex, mac: string, address: string): number {
   const held = index.byAddress.get(toNumber(address))
   return held?.mac === mac && held.offered !== true ? held.until : 0
