@@ -6,7 +6,7 @@
 const WINDOW_MS = 60_000
 /** A flood is one beyond this number: no more are remembered. */
 const COUNTED_MAX = 2000
-/** Of a small pool, a rack may fill it and more; that many within a minute is no rack. */
+/** A rack may fill a small pool and ask for more; that many within a minute are no rack. */
 const FLOOD_MIN = 64
 
 export interface Pressure {
@@ -41,7 +41,7 @@ export function isPressed(pressure: Pressure, strangersHold: number, size: numbe
 
 /** Whether a person should look: more than the pool could ever serve, or more than any rack has. */
 export function isFlood(pressure: Pressure, size: number, now: Date): boolean {
-  return strangersLately(pressure, now) >= Math.min(COUNTED_MAX, Math.max(FLOOD_MIN, size))
+  return strangersLately(pressure, now) >= Math.min(COUNTED_MAX, Math.max(FLOOD_MIN, size) + 1)
 }
 
 function turn(pressure: Pressure, now: Date): void {

@@ -8,7 +8,7 @@ import type { Lease } from '../../server/core/allocation.ts'
 import { openBound } from '../../server/dhcp/bound/socket.ts'
 import { createChains } from '../../server/dhcp/chains.ts'
 import type { Context, Subnet } from '../../server/dhcp/context.ts'
-import { type DhcpListener, startListener } from '../../server/dhcp/listener/server.ts'
+import { type DhcpListener, type Heard, startListener } from '../../server/dhcp/listener/server.ts'
 import { createLookout, type Lookout } from '../../server/dhcp/lookout/server.ts'
 import type { DhcpDeps } from '../../server/dhcp/server.ts'
 import { readInterface } from '../../server/dhcp/socket.ts'
@@ -28,7 +28,12 @@ export interface Bench {
   /** What went wrong inside, which must be nothing. */
   readonly bugs: object[]
   /** Hands in one datagram; the answer is there when the store has kept what must be kept. */
-  readonly hear: (bytes: Buffer, door?: Context['door'], peer?: Partial<RemoteInfo>) => Promise<Answer | null>
+  readonly hear: (
+    bytes: Buffer,
+    door?: Context['door'],
+    peer?: Partial<RemoteInfo>,
+    from?: Heard['from']
+  ) => Promise<Answer | null>
 }
 
 export interface BenchOptions {
@@ -81,12 +86,12 @@ export async function openBench(t: Test, options: BenchOptions): Promise<Bench> 
     events,
     counts,
     bugs,
-    async hear(bytes, door = 'server', peer = {}) {
+    async hear(bytes, door = 'server', peer = {}, from = 'broadcast') {
       let answer: Answer | null = null
       const send = async (sent: Buffer, port: number, to: string): Promise<void> => {
         answer = { bytes: sent, port, address: to }
       }
-      listener.receive({ bytes, door, peer: { ...peerOf, ...peer }, from: 'broadcast' }, send)
+      listener.receive({ bytes, door, peer: { ...peerOf, ...peer }, from }, send)
       await listener.idle()
       return answer
     }
