@@ -273,7 +273,7 @@ async function simulate(
     await act(world, save, clients[Math.floor(random() * clients.length)]!)
     const live = clients.flatMap(({ lease }) => (lease !== null && lease.until > world.time ? [lease.address] : []))
     if (new Set(live).size !== live.length) {
-      t.fail(`step ${step}: an address has two clients: ${live.toSorted()}`)
+      t.fail(`step ${step}: an address has two clients: ${live.toSorted().join(' ')}`)
       return
     }
   }

@@ -56,6 +56,31 @@ function ask(mac: string, type: 'discover' | 'request', options: Packet['options
   })
 }
 
+const templates = {
+  discover: ask(stranger(0), 'discover'),
+  request: ask(stranger(0), 'request', selecting('10.77.0.0'))
+}
+
+function selecting(requestedAddress: string): Packet['options'] {
+  return { serverId: '10.77.0.1', requestedAddress }
+}
+
+/** The same packets, made quickly: only who asks, and for what, is written anew. */
+function strange(i: number, offered?: Buffer): Buffer {
+  const bytes = Buffer.from(offered === undefined ? templates.discover : templates.request)
+  bytes.write(stranger(i).replaceAll(':', ''), 28, 'hex')
+  if (offered !== undefined) offered.copy(bytes, bytes.indexOf(Buffer.of(50, 4, 10, 77, 0, 0)) + 2)
+  return bytes
+}
+
+/** The seconds of the lease that it got; 0 for an offer that it leaves; null when it got none. */
+async function flood(bench: Bench, i: number, kind: 'DISCOVER' | 'DISCOVER and REQUEST'): Promise<number | null> {
+  const offer = await bench.hear(strange(i))
+  if (offer === null || kind === 'DISCOVER') return offer === null ? null : 0
+  const ack = await bench.hear(strange(i, offer.bytes.subarray(16, 20)))
+  return ack === null ? null : (decodePacket(ack.bytes).options.leaseSeconds ?? null)
+}
+
 async function take(bench: Bench, mac: string): Promise<Packet | null> {
   const offer = await bench.hear(ask(mac, 'discover'))
   if (offer === null) return null
@@ -73,6 +98,9 @@ const leaseOf = (i: number, seconds: number): Lease => ({
   state: 'bound'
 })
 
+// Ten seconds of work, on a machine that may have other things to do.
+t.setTimeout(180_000)
+
 for (const kind of ['DISCOVER', 'DISCOVER and REQUEST'] as const) {
   t.test(`100,000 strangers: ${kind}`, async t => {
     // 0–9 have a lease that lives, 10–19 one that ends at once, 20–29 never had one.
@@ -87,13 +115,9 @@ for (const kind of ['DISCOVER', 'DISCOVER and REQUEST'] as const) {
     let before = 0
     for (let i = 0; i < STRANGERS; i++) {
       clock.now = new Date(start.getTime() + 2000 + i * 2) // 500 a second, for over three minutes
-      if (kind === 'DISCOVER') {
-        if ((await bench.hear(ask(stranger(i), 'discover'))) !== null) given += 1
-      } else {
-        const ack = await take(bench, stranger(i))
-        if (ack !== null) given += 1
-        if (ack !== null && ack.options.leaseSeconds! <= 300) short += 1
-      }
+      const seconds = await flood(bench, i, kind)
+      if (seconds !== null) given += 1
+      if (seconds !== null && seconds > 0 && seconds <= 300) short += 1
       if (i === 20_000) before = await liveBytes()
       if (i % 5000 === 4999) {
         const n = Math.floor(i / 5000)
