@@ -123,6 +123,7 @@ async function start(
     logins,
     page: await buildPage(),
     firmwareCa: firmware?.caPem ?? null,
+    loader: config.boot.loader,
     services: {
       tftp: config.tftp.port,
       dhcp: config.dhcp.mode === 'off' ? null : { server: config.dhcp.ports.server, client: config.dhcp.ports.client }

@@ -102,7 +102,9 @@ dhcp:
 tftp: {port: 69}
 
 # url: how machines reach us when it is not by the interface's address, e.g. http://boot.rack.example:8080
-boot: {port: 8080, url: null}
+# loader: ipxe, or shim for machines with Secure Boot on (a Machine document may say so for one machine).
+# tls: {port: 8444} serves it by HTTPS as well, for firmware in which ca/firmware.crt of the data folder is enrolled.
+boot: {port: 8080, url: null, loader: ipxe, tls: null}
 
 # Web page, API and agents; HTTPS only. certificate and key: paths; null: our own authority issues one.
 control: {port: 8443, url: null, certificate: null, key: null}

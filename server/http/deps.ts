@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify'
 import type { DhcpServerView, Notice } from '../contract/network.ts'
+import type { Loader } from '../contract/document.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Deps } from '../provision/deps.ts'
@@ -22,6 +23,8 @@ export interface HttpDeps extends Deps {
   readonly firmwareCa: string | null
   /** What DHCP has noticed beside its own work. */
   readonly network: { readonly others: () => DhcpServerView[]; readonly notices: () => Notice[] }
+  /** What UEFI machines are led by, unless their Machine document says otherwise. */
+  readonly loader: Loader
   /** Where the services that are not HTTP listen; null for one that is off. Said to `slipway doctor`. */
   readonly services: { readonly tftp: number | null; readonly dhcp: { server: number; client: number } | null }
 }

@@ -95,6 +95,7 @@ export async function createWorld(
     logins: createLogins(randomBytes, now),
     page,
     firmwareCa: null,
+    loader: 'ipxe',
     others,
     noticed: notices,
     network: { others: () => others, notices: () => notices },

@@ -4,12 +4,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { Services } from '../../contract/api.ts'
+import type { Loader } from '../../contract/document.ts'
 import { neededPrograms } from '../../dhcp/programs.ts'
+import { listDocuments } from '../../store/documents.ts'
 import { countMachines } from '../../store/machine-counts.ts'
 import { endsOf } from '../app.ts'
 import type { HttpDeps } from '../deps.ts'
 
 const Readiness = Type.Object({ ready: Type.Boolean(), cluster: Type.String() })
+
+/** The configuration's, and those that Machine documents name. */
+async function loadersOf({ db, loader }: HttpDeps): Promise<readonly Loader[]> {
+  const named = (await listDocuments(db, 'Machine')).map(({ spec }) => spec.loader ?? loader)
+  return [...new Set([loader, ...named])]
+}
 
 export function healthRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
   const { db, cluster, metrics, artifacts, services, urls } = deps
@@ -36,7 +44,7 @@ export function healthRoutes(deps: HttpDeps): FastifyPluginAsyncTypebox {
         boot: urls.boot(endsOf(request).localAddress),
         ...services,
         programs: await Promise.all(
-          neededPrograms(['ipxe']).map(async ({ file: name }) => {
+          neededPrograms(await loadersOf(deps)).map(async ({ file: name }) => {
             const found = await artifacts.findProgram(name)
             return { name, size: found?.size ?? null, sha256: found?.sha256 ?? null }
           })

@@ -95,6 +95,30 @@ t.test('a machine takes an address, in each of its stages the same', async t => 
   t.equal(counts.get('request ack'), 4)
 })
 
+t.test('each machine is led as its operator wants', async t => {
+  const loaderOf: DhcpDeps['loaderOf'] = mac => (mac === '52:54:00:00:00:01' ? 'shim' : 'ipxe')
+  const { ask } = await start(t, {}, { loaderOf })
+  t.equal((await ask('52:54:00:00:00:01', 'uefi-pxe')).bootFile, 'shimx64.efi')
+  t.equal((await ask('52:54:00:00:00:02', 'uefi-pxe')).bootFile, 'snponly.efi')
+})
+
+t.test('an old iPXE that comes back as it was gets its script, and by HTTPS who came by it', async t => {
+  const clock = { now: new Date('2026-06-01T12:00:00Z') }
+  const places = { bootUrl: 'http://127.0.0.1:8080', secureUrl: 'https://127.0.0.1:8444' }
+  const { ask } = await start(t, { attachments: [{ ...lo(), places }] }, { now: () => clock.now })
+  const old = async () => (await ask('52:54:00:00:00:01', 'bios-rom-2019')).bootFile
+  const script = 'http://127.0.0.1:8080/boot/ipxe'
+  t.same([await old(), await old(), await old()], ['undionly.kpxe', 'undionly.kpxe', script])
+  clock.now = new Date('2026-06-01T12:05:00Z')
+  t.equal(await old(), 'undionly.kpxe', 'a later boot begins anew: there may be a newer one by then')
+
+  const mac = '52:54:00:00:00:02'
+  t.equal((await ask(mac, 'uefi-ipxe')).bootFile, script, 'before it boots by HTTPS')
+  t.equal((await ask(mac, 'uefi-http')).bootFile, 'https://127.0.0.1:8444/assets/boot/ipxe.efi')
+  t.equal((await ask(mac, 'uefi-ipxe')).bootFile, 'https://127.0.0.1:8444/boot/ipxe')
+  t.equal((await ask('52:54:00:00:00:03', 'uefi-ipxe')).bootFile, script)
+})
+
 t.test('a rack that powers on at once', async t => {
   const { ask } = await start(t)
   const macs = Array.from({ length: 30 }, (_, i) => `52:54:00:00:01:${i.toString(16).padStart(2, '0')}`)
