@@ -1,6 +1,7 @@
 // A rack that is powered on all at once, as a process of its own: each machine goes from its first DISCOVER (UEFI PXE,
 // behind a relay) by TFTP, a second DHCP exchange as iPXE and the boot script to its own config, every step from its own
-// address and tried again as firmware would. Prints { seconds, failed, retries, times, firstFailure }.
+// address and tried again as firmware would. Prints { seconds, failed, retries, times, firstFailure,
+// cpu }.
 
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -158,4 +159,6 @@ await Promise.all(
 )
 socket.close()
 const seconds = (performance.now() - started) / 1000
-process.stdout.write(JSON.stringify({ seconds, failed, retries, times, firstFailure }))
+const { user, system } = process.cpuUsage()
+const cpu = (user + system) / 1e6
+process.stdout.write(JSON.stringify({ seconds, failed, retries, times, firstFailure, cpu }))

@@ -16,6 +16,8 @@ interface Seen {
   readonly retries: number
   readonly times: readonly number[]
   readonly firstFailure: string | null
+  /** Of the machines, seconds. */
+  readonly cpu: number
 }
 
 export async function measureStorm(wire: Wire, { runs, machines, told }: Plan): Promise<void> {
@@ -30,7 +32,7 @@ export async function measureStorm(wire: Wire, { runs, machines, told }: Plan): 
     const cpu = program.cpu()
     await program.stop()
     if (result.firstFailure !== null) process.stderr.write(`storm: ${result.firstFailure}\n`)
-    return { ...result, resident, cpu, times: result.times.toSorted((a, b) => a - b) }
+    return { ...result, resident, serverCpu: cpu, times: result.times.toSorted((a, b) => a - b) }
   })
   const at = (share: number): number[] =>
     seen.map(({ times }) => times[Math.ceil(times.length * share) - 1] ?? Number.NaN)
@@ -44,7 +46,8 @@ export async function measureStorm(wire: Wire, { runs, machines, told }: Plan): 
       failed: seen.reduce((sum, one) => sum + one.failed, 0),
       retries: seen.reduce((sum, one) => sum + one.retries, 0),
       'resident MB': spread(seen.map(one => one.resident)).max.toFixed(0),
-      'server CPU s': spread(seen.map(one => one.cpu)).median.toFixed(2)
+      'server CPU s': spread(seen.map(one => one.serverCpu)).median.toFixed(2),
+      'machines CPU s': spread(seen.map(one => one.cpu)).median.toFixed(2)
     }
   })
 }
