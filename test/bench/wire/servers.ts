@@ -65,10 +65,16 @@ export async function startSlipway(
   const main = join(import.meta.dirname, '..', '..', 'lab', 'server.ts')
   const profile = process.env['SLIPWAY_BENCH_PROFILE']
   const profiler = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', ...profiler]
+  const node = [process.execPath, ...ownFlags(), '--disable-warning=ExperimentalWarning', ...profiler]
   const program = wire.start(name, [...node, main, config, '0'])
   await until(() => existsSync(join(data, 'run.json')), `Slipway (see ${data}.log)`)
   return program
+}
+
+/** With which `slipway` runs itself. */
+function ownFlags(): readonly string[] {
+  const main = readFileSync(join(import.meta.dirname, '..', '..', '..', 'server', 'main.ts'), 'utf8')
+  return /^#!.* node (.*)$/m.exec(main)?.[1]?.split(' ') ?? []
 }
 
 function configText(data: string, durability: Durability): string {
