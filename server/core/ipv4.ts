@@ -14,7 +14,10 @@ export function toNumber(address: string): number {
 
 /** From 0 to 2^32 - 1; null when it is not four decimal parts without leading zeros. Asked many times a packet. */
 export function parseAddress(text: string): number | null {
-  let [sum, parts, part, digits] = [0, 1, 0, 0]
+  let sum = 0
+  let parts = 1
+  let part = 0
+  let digits = 0
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
     if (char === DOT) {

@@ -81,7 +81,8 @@ export function readAddress(bytes: Buffer, at: number): string {
 
 /** The text comes from a decoded packet or a checked configuration. */
 export function writeAddress(address: string, into: Buffer, at: number): void {
-  let [value, place] = [0, at]
+  let value = 0
+  let place = at
   for (let n = 0; n < address.length; n++) {
     const char = address.charCodeAt(n)
     if (char === DOT) {

@@ -40,11 +40,12 @@ export function openDatagrams(handle: number, sizeMax: number): Datagrams | null
       const count = Number(libc.recvmmsg(handle, incoming.headers, DATAGRAMS_MAX, MSG_DONTWAIT, 0n))
       const found: Datagram[] = []
       for (let n = 0; n < count; n++) {
-        const name = incoming.names.subarray(n * NAME, (n + 1) * NAME)
-        const length = incoming.headers.readUInt32LE(n * HEADER + 56)
-        // A copy: the next call writes over it.
-        const bytes = Buffer.from(incoming.texts.subarray(n * sizeMax, n * sizeMax + length))
-        found.push({ bytes, address: name.subarray(4, 8).join('.'), port: name.readUInt16BE(2) })
+        const bytes = Buffer.allocUnsafe(incoming.headers.readUInt32LE(n * HEADER + 56))
+        incoming.texts.copy(bytes, 0, n * sizeMax) // the next call writes over it
+        const name = incoming.names
+        const at = n * NAME
+        const address = `${name[at + 4]}.${name[at + 5]}.${name[at + 6]}.${name[at + 7]}`
+        found.push({ bytes, address, port: name.readUInt16BE(at + 2) })
       }
       return found
     },

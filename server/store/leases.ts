@@ -133,13 +133,25 @@ function isConflict(error: unknown): error is Fault {
   return error instanceof Fault && error.code === 'conflict'
 }
 
+const [textOfGrant, textOfExpiry] = [lastText(), lastText()]
+
+/** Leases of one moment have the same times: the text is made once. */
+function lastText(): (time: Date) => string {
+  let last = { ms: Number.NaN, text: '' }
+  return time => {
+    const ms = time.getTime()
+    if (ms !== last.ms) last = { ms, text: time.toISOString() }
+    return last.text
+  }
+}
+
 function toRow(lease: Lease): LeaseRow {
   return {
     address: lease.address,
     mac: lease.mac,
     hostname: lease.hostname,
-    granted_at: lease.grantedAt.toISOString(),
-    expires_at: lease.expiresAt.toISOString(),
+    granted_at: textOfGrant(lease.grantedAt),
+    expires_at: textOfExpiry(lease.expiresAt),
     state: lease.state,
     identifier: lease.identifier ?? null
   }
