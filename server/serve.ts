@@ -106,6 +106,7 @@ async function start(
   const digestOf = openDigests()
   const guard = openGuard(config.data, { digestOf, refused: refusal => tellRefused(recorder, log, refusal) })
   const sender = openSender(log)
+  if (sender === null) log.info('http.sendfile-off', { why: 'this Node has no node:ffi (26 has)' })
   opened.defer(() => sender?.close())
   const deps: HttpDeps = {
     ...recorder,

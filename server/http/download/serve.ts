@@ -4,12 +4,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
 import { Fault } from '../../core/fault.ts'
 import type { Log } from '../../log.ts'
-import type { Served } from '../files.ts'
 import { sendProblem } from '../problem.ts'
-import { openFile } from './files.ts'
+import { type Locate, openFile } from './files.ts'
 import { type Pace, slowestPace } from './pace.ts'
 import { type Answer, planAnswer, typeOf } from './plan.ts'
 import { pump } from './pump.ts'
@@ -22,7 +20,7 @@ const SENDFILE_BYTES_MIN = 64 * 1024
 const DOWNLOADS_MAX = 4_000
 
 export interface Downloads {
-  readonly send: (request: FastifyRequest, reply: FastifyReply, served: Served) => Promise<FastifyReply>
+  readonly send: (request: FastifyRequest, reply: FastifyReply, locate: Locate) => Promise<FastifyReply>
   /** Files that are open for somebody. */
   readonly active: () => number
 }
@@ -42,7 +40,7 @@ export function createDownloads(deps: DownloadsDeps): Downloads {
   let active = 0
   return {
     active: () => active,
-    async send(request, reply, served) {
+    async send(request, reply, locate) {
       await turnOf(reply.raw)
       if (active >= downloadsMax) {
         count('refused')
@@ -50,7 +48,7 @@ export function createDownloads(deps: DownloadsDeps): Downloads {
       }
       active += 1
       try {
-        return await answer(deps, request, reply, served)
+        return await answer(deps, request, reply, locate)
       } finally {
         active -= 1
       }
@@ -71,10 +69,10 @@ async function answer(
   deps: DownloadsDeps,
   request: FastifyRequest,
   reply: FastifyReply,
-  served: Served
+  locate: Locate
 ): Promise<FastifyReply> {
-  const file = await openFile(join(served.folder, served.name))
-  if (file === null) throw new Fault('not_found', 'no such file')
+  const file = await openFile(locate)
+  if (file === null) throw new Fault('not_found', 'there is no such file in the data folder')
   try {
     const planned = planAnswer(request.method, request.headers, file.facts, deps.now())
     const { plan, headers } = planned
@@ -85,9 +83,9 @@ async function answer(
       raw.writeHead(plan.status, { ...headers }).end()
       return reply
     }
-    raw.writeHead(plan.status, { ...headers, 'content-type': typeOf(served.name), 'content-length': plan.bytes })
+    raw.writeHead(plan.status, { ...headers, 'content-type': typeOf(file.name), 'content-length': plan.bytes })
     if (request.method === 'HEAD') raw.end()
-    else await sendBody(deps, raw, file.handle, plan, served.name)
+    else await sendBody(deps, raw, file.handle, plan, file.name)
     return reply
   } finally {
     await file.handle.close()
