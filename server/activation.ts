@@ -1,5 +1,6 @@
 // Sockets that the service manager opened for us (sd_listen_fds(3)): by name, the number of each. Pure; the environment
-// is cli/serve.ts's to read. A name is a service and an interface: dhcp-eth1, proxy-eth1, tftp-eth1.
+// is cli/serve.ts's to read. A name is a service and an interface: dhcp-eth1, proxy-eth1, tftp-eth1, boot-eth1; the
+// control plane's, which is for all of them, is control.
 
 import { Fault } from './core/fault.ts'
 
@@ -9,7 +10,10 @@ const SOCKETS_MAX = 64
 
 export type Passed = ReadonlyMap<string, number>
 
-export type Service = 'dhcp' | 'proxy' | 'tftp'
+export type Service = 'dhcp' | 'proxy' | 'tftp' | 'boot'
+
+/** The control plane's socket. */
+export const CONTROL = 'control'
 
 /** None when the variables are meant for another process, as those of a parent are. Throws a Fault for a name twice. */
 export function passedSockets(env: Readonly<Record<string, string | undefined>>, pid: number): Passed {
@@ -30,7 +34,7 @@ export function passedSockets(env: Readonly<Record<string, string | undefined>>,
 
 /** Throws a Fault that names those that are expected when one was passed that nobody would take. */
 export function requireKnown(passed: Passed, services: readonly Service[], interfaces: readonly string[]): void {
-  const known = interfaces.flatMap(name => services.map(service => socketName(service, name)))
+  const known = [...interfaces.flatMap(name => services.map(service => socketName(service, name))), CONTROL]
   const stranger = [...passed.keys()].find(name => !known.includes(name))
   if (stranger === undefined) return
   const remedy = `FileDescriptorName= must be one of ${known.join(', ')}`

@@ -35,6 +35,9 @@ export type RawSubnet = Static<typeof RawSubnet>
 const RawConfig = Type.Object(
   {
     data: Path,
+    user: Type.Optional(
+      nullable(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]{0,31}$', description: 'the name of a user' }))
+    ),
     database: Type.Optional(nullable(Text)),
     interfaces: Type.Array(Type.String({ pattern: '^[^/\\s\\u0000]{1,15}$', description: 'an interface name' }), {
       minItems: 1,
@@ -96,6 +99,8 @@ export type RawConfig = Static<typeof RawConfig>
 
 export interface Config {
   readonly data: string
+  /** Whom the server becomes once its ports are open; null: whoever starts it. */
+  readonly user: string | null
   /** postgres://… without a password; null: SQLite in the data folder. */
   readonly database: string | null
   readonly interfaces: readonly string[]
@@ -168,6 +173,7 @@ function checkSoundParts(raw: unknown, shape: readonly Problem[]): readonly Prob
 function fill(raw: RawConfig): Config {
   return {
     data: raw.data,
+    user: raw.user ?? null,
     database: raw.database ?? null,
     interfaces: [...raw.interfaces],
     dhcp: {

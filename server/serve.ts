@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { Passed } from './activation.ts'
+import { CONTROL, type Passed, socketName } from './activation.ts'
 import type { Config } from './config.ts'
 import { openGuard, type Refusal } from './data/assets/guard/files.ts'
 import { readManifest } from './data/assets/files.ts'
@@ -20,12 +20,14 @@ import { openSender } from './http/download/sendfile/client.ts'
 import { openFiles, shareFiles } from './http/files.ts'
 import { createLogins } from './http/logins.ts'
 import { firmwareIdentity, renewedIdentity, serverIdentity } from './identity.ts'
+import { listen } from './listen.ts'
 import { openCluster } from './kube/cluster.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { openAuthority } from './pki/authority.ts'
-import { listen, listenPage, listenSecure } from './planes.ts'
+import { listenPage, listenSecure } from './planes.ts'
 import { digest, newSecret } from './provision/ids.ts'
+import { type Rights, sameUser } from './privileges/run.ts'
 import { failLateBoots } from './provision/late.ts'
 import { nodeReady } from './provision/machines.ts'
 import { openDatabase } from './store/database.ts'
@@ -41,6 +43,8 @@ export interface ServeOptions {
   readonly now?: () => Date
   /** Sockets that the service manager opened (activation.ts). */
   readonly sockets?: Passed
+  /** How low ports are opened, and given up afterwards; as whoever started it, when absent. */
+  readonly rights?: Rights
   /** The lab's page as plain HTTP; loopback alone. */
   readonly page?: { readonly host: '127.0.0.1'; readonly port: number }
 }
@@ -73,7 +77,7 @@ async function start(
   options: ServeOptions,
   opened: AsyncDisposableStack
 ): Promise<Omit<Server, 'close'>> {
-  const { log, now = () => new Date() } = options
+  const { log, now = () => new Date(), rights = sameUser, sockets = new Map() } = options
   const interfaces = config.interfaces.map(readInterface)
   const own = interfaces[0]!
   await prepareData(config.data)
@@ -131,10 +135,11 @@ async function start(
     }
   }
 
-  let tls = await serverIdentity(config, authority, reached, now())
+  let tls = await rights.raised(() => serverIdentity(config, authority, reached, now()))
   const control = await buildControlApp(deps, tls)
   const host = interfaces.every(({ loopback }) => loopback) ? own.address : '0.0.0.0'
-  await listen(control, opened, { host, port: config.control.port, key: 'control.port' })
+  const handle = sockets.get(CONTROL) ?? null
+  await rights.raised(() => listen(control, opened, { host, port: config.control.port, key: 'control.port', handle }))
   const renew = (): void => {
     const renewed = renewedIdentity(config, authority, reached, tls, now())
     if (renewed === null) return
@@ -143,18 +148,23 @@ async function start(
     log.info('certificate.renewed', { plane: 'control' })
   }
   const page = options.page === undefined ? null : await listenPage(deps, options.page, opened)
-  for (const { address } of interfaces) {
-    await listen(await buildBootApp(deps), opened, { host: address, port: config.boot.port, key: 'boot.port' })
+  for (const { name, address } of interfaces) {
+    const app = await buildBootApp(deps)
+    const handle = sockets.get(socketName('boot', name)) ?? null
+    await rights.raised(() => listen(app, opened, { host: address, port: config.boot.port, key: 'boot.port', handle }))
   }
   const renewals = [renew]
-  if (firmware !== null) renewals.push(await listenSecure(deps, firmware, config, interfaces, opened))
+  if (firmware !== null) {
+    renewals.push(await rights.raised(() => listenSecure(deps, firmware, config, interfaces, opened)))
+  }
   const networks = interfaces.map(each => ({
     interface: each,
     places: { bootUrl: urls.boot(each.address), secureUrl: urls.secureBoot(each.address) }
   }))
   const elapsed = options.now === undefined ? () => performance.now() : null
   const wired = { elapsed, recorder, provisioning: deps, relaxed, log, metrics }
-  wire = await startWire(config, networks, options.sockets ?? new Map(), wired, opened)
+  wire = await rights.raised(() => startWire(config, networks, sockets, wired, opened))
+  rights.drop()
   await pruneEvents(db) // while it runs, each event written prunes
   sweep(recorder, renewals, log, opened)
 

@@ -75,7 +75,7 @@ export async function startWire(
 ): Promise<Wire> {
   const { recorder, relaxed, log, metrics, elapsed } = deps
   const { mode, ports, subnets, probe, leases: kept } = config.dhcp
-  requireKnown(passed, mode === 'off' ? ['tftp'] : ['dhcp', 'proxy', 'tftp'], config.interfaces)
+  requireKnown(passed, mode === 'off' ? ['tftp', 'boot'] : ['dhcp', 'proxy', 'tftp', 'boot'], config.interfaces)
   const { db, now } = recorder
   const holders = createHolders()
   const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, holders, events))

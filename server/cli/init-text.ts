@@ -81,6 +81,9 @@ function configText(name: string, address: string, data: string): string {
 # SQLite, certificate authority, boot files, agents. Only the server's user may read it (0700).
 data: ${JSON.stringify(data)}
 
+# Whom the server becomes once its ports are open; the data folder must belong to that user. null: whoever starts it.
+user: null
+
 # null: SQLite in the data folder. Or postgres://user@host/name, with the password in the file that PGPASSFILE names.
 database: null
 

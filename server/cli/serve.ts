@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { Fault } from '../core/fault.ts'
 import { listed } from '../core/problems.ts'
 import type { Config } from '../config.ts'
+import type { Rights } from '../privileges/run.ts'
 import { Failure } from './failure.ts'
 
 export function addServe(program: Command): void {
@@ -12,19 +13,36 @@ export function addServe(program: Command): void {
     .command('serve')
     .description('run the server')
     .option('--config <file>', 'its configuration', 'slipway.yaml')
-    .action(async ({ config: file }: { config: string }) => {
+    .option('--user <name>', 'whom it becomes once its ports are open (or user: in the configuration)')
+    .action(async ({ config: file, user: wanted }: { config: string; user?: string }) => {
       const config = await readChecked(file)
       const { createLog } = await import('../log.ts')
       const { startServer } = await import('../serve.ts')
       const { passedSockets } = await import('../activation.ts')
+      const rights = await rightsOf(config, wanted ?? config.user)
       const sockets = passedSockets(process.env, process.pid)
-      const server = await startServer(config, { log: createLog(config.log.level, process.stdout), sockets })
+      const log = createLog(config.log.level, process.stdout)
+      const server = await startServer(config, { log, sockets, rights })
       // To a person, never to a log, which is kept: this opens one session as administrator.
       const { control } = server.urls
       if (process.stderr.isTTY) process.stderr.write(`page: ${control}/#code=${server.oneTimeCode()}\n`)
       await toldToEnd()
       await server.close()
     })
+}
+
+/** From here on this process is that user, but for what needs root. */
+async function rightsOf(config: Config, user: string | null): Promise<Rights> {
+  const { requireReadable, sameUser, workAs } = await import('../privileges/run.ts')
+  if (user === null) return sameUser
+  const rights = workAs(user, config.data)
+  const { PGPASSFILE } = process.env
+  requireReadable(user, [
+    { key: 'the program itself', path: import.meta.filename }, // its threads and pages are read when they are needed
+    ...(config.cluster === null ? [] : [{ key: 'cluster.kubeconfig', path: config.cluster.kubeconfig }]),
+    ...(config.database === null || PGPASSFILE === undefined ? [] : [{ key: 'PGPASSFILE', path: PGPASSFILE }])
+  ])
+  return rights
 }
 
 /** Resolves at the first signal; at the second the process ends as it stands, which loses nothing either. */

@@ -42,6 +42,7 @@ t.test('the example of the documentation', async t => {
   const config = configOf(example)
   t.same(config, {
     data: '/var/lib/slipway',
+    user: null,
     database: null,
     interfaces: ['eth1'],
     dhcp: {
