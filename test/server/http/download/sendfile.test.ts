@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { Agent, get as httpGet, type IncomingMessage } from 'node:http'
+import { get as httpsGet } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -11,6 +12,7 @@ import { buildBootApp } from '../../../../server/http/boot-app.ts'
 import type { Pace } from '../../../../server/http/download/pace.ts'
 import { openSender } from '../../../../server/http/download/sendfile/client.ts'
 import { createDownloads } from '../../../../server/http/download/serve.ts'
+import { openAuthority } from '../../../../server/pki/authority.ts'
 import { createWorld, fakeAuthority } from '../../../helpers/http.ts'
 import { seeded } from '../../../helpers/random.ts'
 
@@ -116,6 +118,33 @@ t.test('sixteen at once, each the whole, over one connection after another', asy
   const all = await Promise.all(Array.from({ length: 16 }, () => fetched(port, '/assets/large')))
   t.same([...new Set(all.map(({ sha256 }) => sha256))], [sha256(content)])
   t.equal(results.length, 16)
+})
+
+t.test('by TLS, which the kernel cannot do here, through JavaScript', async t => {
+  const world = await createWorld(t, fakeAuthority())
+  const { log, now, data } = world
+  const authority = await openAuthority(join(data, 'ca'), { now: () => new Date() })
+  const { certificatePem: cert, keyPem: key } = authority.issueServer({ dns: [], ips: ['127.0.0.1'] }, new Date())
+  const sender = openSender(log)!
+  t.teardown(() => sender.close())
+  const results: string[] = []
+  const downloads = createDownloads({ log, now, sender, count: result => void results.push(result) })
+  const app = await buildBootApp({ ...world, downloads }, {}, { key, cert, ca: authority.caPem })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  writeFileSync(join(data, 'assets/large'), content)
+  const { port } = app.server.address() as AddressInfo
+  const options = { host: '127.0.0.1', port, path: '/assets/large', ca: authority.caPem, agent: false as const }
+  const [reply] = (await once(httpsGet(options), 'response')) as [IncomingMessage]
+  const hash = createHash('sha256')
+  for await (const chunk of reply as AsyncIterable<Buffer>) hash.update(chunk)
+  t.equal(hash.digest('hex'), sha256(content))
+  const [cut] = (await once(httpsGet(options), 'response')) as [IncomingMessage]
+  t.equal(sender.active(), 0)
+  cut.destroy()
+  await until(() => downloads.active() === 0)
+  t.same(results, ['sent', 'gone'])
+  t.same(world.logged, [])
 })
 
 t.test('boot programs, system extensions and the agent go the same way', async t => {
