@@ -11,6 +11,9 @@ import type { Background } from '../lab/namespace.ts'
 import { type Served, slipwayIn, startServer } from './served.ts'
 
 const wants = needs({ root: true, programs: ['ip', 'curl', 'dnsmasq'] })
+// Processes that start and wait for each other, on a machine that may have other things to do.
+t.setTimeout(180_000)
+
 const subnet = { subnet: '10.77.0.0/24', pool: '10.77.0.100-10.77.0.199' }
 
 async function serve(t: Test, wires: Wires, dhcp: object): Promise<{ served: Served; server: Background }> {

@@ -5,13 +5,16 @@ import type { Test } from 'tap'
 import { type Background, createNamespace } from '../lab/namespace.ts'
 import { plug, seen, type Wires } from './wires.ts'
 
-/** dnsmasq in a namespace of its own, at the other end of a cable into our bridge. */
+const leasing = '--dhcp-range=10.77.0.200,10.77.0.250,255.255.255.0,600'
+
+/** dnsmasq in a namespace of its own, at the other end of a cable into our bridge; it gives addresses unless told not to. */
 export async function startRogue(
   t: Test,
   wires: Wires,
   name: string,
   address: string,
-  more: readonly string[]
+  more: readonly string[],
+  range = leasing
 ): Promise<Background> {
   const far = await createNamespace(`rogue-${name}`, '192.0.2.1')
   t.teardown(() => far.close())
@@ -22,9 +25,8 @@ export async function startRogue(
   }
   const log = join(wires.folder, `${name}.log`)
   const fixed = ['-d', '--conf-file=/dev/null', '--port=0', '--log-dhcp', '--bind-interfaces', '--leasefile-ro']
-  const range = '--dhcp-range=10.77.0.200,10.77.0.250,255.255.255.0,600'
   const options = [`--interface=${name}0`, range, `--dhcp-option=6,${address}`, ...more]
   const rogue = far.start(name, 'dnsmasq', [...fixed, ...options], { log })
-  await seen(rogue, 'DHCP, IP range')
+  await seen(rogue, range === leasing ? 'DHCP, IP range' : 'DHCP, proxy')
   return rogue
 }

@@ -12,6 +12,9 @@ const program = join(import.meta.dirname, '..', '..', 'helpers', 'dhcp-program.t
 const wants = needs({ root: true, programs: ['ip', 'busybox', 'dnsmasq'] })
 const PROBE_MS = '1000'
 
+// Processes that start and wait for each other, on a machine that may have other things to do.
+t.setTimeout(180_000)
+
 interface Noticed {
   readonly others: DhcpServerView[]
   readonly notices: Notice[]
@@ -70,6 +73,21 @@ t.test('beside a proxy', wants, async t => {
   await router.stop()
   await server.stop()
 })
+
+for (const mode of ['authoritative', 'proxy']) {
+  t.test(`${mode}: another proxy, which names a boot file to boot clients only`, wants, async t => {
+    const wires = await createWires(t, 'rogue')
+    const server = await start(wires, mode)
+    const pxe = ['--pxe-service=x86-64_EFI,evil,evil.efi']
+    const rogue = await startRogue(t, wires, 'r', '10.77.0.66', pxe, '--dhcp-range=10.77.0.0,proxy')
+    await seen(server, '"type":"dhcp.rival"')
+    const { others } = await until(server, found => found.others.length > 0)
+    t.match(others, [{ address: '10.77.0.66', verdict: 'rival', boots: true, offered: null }])
+    t.match(others[0]?.why, /boot file instead of ours/)
+    await rogue.stop()
+    await server.stop()
+  })
+}
 
 t.test('what another program holds is not taken from it', wants, async t => {
   const wires = await createWires(t, 'rogue')
