@@ -87,7 +87,7 @@ t.test('dhclient', needs({ root: true, programs: ['ip', 'dhclient'] }), async t 
     /bound to 10\.77\.0\.100 -- renewal in \d seconds[\s\S]*DHCPREQUEST .* to 10\.77\.0\.1 port 67\n.*DHCPACK/
   )
   t.notMatch(client.output(), /DHCPNAK|DHCPDISCOVER[\s\S]*DHCPDISCOVER/, 'it never lost it')
-  t.same(granted(server, mac).slice(0, 3), Array(3).fill({ address: '10.77.0.100', seconds: Number(LEASE_SECONDS) }))
+  t.same(granted(server, mac).slice(0, 3), threeTimes({ address: '10.77.0.100', seconds: Number(LEASE_SECONDS) }))
   await inside(space, 'dhclient', ...flags, '-r', 'k0')
   await until('released', server, () => granted(server, mac).at(-1)?.seconds === 0)
   await client.stop()
@@ -112,7 +112,7 @@ t.test('systemd-networkd', needs({ root: true, programs: ['ip', 'unshare'], file
   await seen(client, 'DHCPv4 client: ACK')
   t.match(await inside(space, 'ip', '-br', 'addr', 'show', 'n0'), /10\.77\.0\.100\/24/)
   t.notMatch(client.output(), /lease lost|EXPIRED|NAK/, 'it never lost it')
-  t.same(granted(server, mac).slice(0, 3), Array(3).fill({ address: '10.77.0.100', seconds: Number(LEASE_SECONDS) }))
+  t.same(granted(server, mac).slice(0, 3), threeTimes({ address: '10.77.0.100', seconds: Number(LEASE_SECONDS) }))
   await client.stop()
   await until('released', server, () => granted(server, mac).at(-1)?.seconds === 0)
 })
@@ -219,3 +219,7 @@ t.test('a real relay', needs({ root: true, programs: ['ip', 'busybox', 'dhcrelay
   await server.stop()
   t.notMatch(server.output(), /"level":50/, 'no error')
 })
+
+function threeTimes<T>(one: T): T[] {
+  return [one, one, one]
+}
