@@ -36,7 +36,7 @@ export function socketAddress({ address, port }: Place): Buffer {
 }
 
 /** Sends one packet; false when the system refuses, be it for lack of room or for an earlier packet's ICMP answer. */
-export function sendPacket(libc: Libc, handle: number, bytes: Buffer, length: number): boolean {
+export function sendPacket(libc: Libc, handle: number, bytes: Buffer | bigint, length: number): boolean {
   return Number(libc.send(handle, bytes, BigInt(length), 0)) === length
 }
 
@@ -48,7 +48,7 @@ export function partSends(libc: Libc, handle: number, size: number): boolean {
   return libc.setsockopt(handle, SOL_UDP, UDP_SEGMENT, int32(size), 4) === 0
 }
 
-/** The length of the packet that was read into `bytes`; -1 when there is none. What is longer is cut. */
-export function receivePacket(libc: Libc, handle: number, bytes: Buffer): number {
-  return Number(libc.recv(handle, bytes, BigInt(bytes.length), 0))
+/** The length of the packet that was read into so much room; -1 when there is none. What is longer is cut. */
+export function receivePacket(libc: Libc, handle: number, bytes: Buffer | bigint, room: bigint): number {
+  return Number(libc.recv(handle, bytes, room, 0))
 }

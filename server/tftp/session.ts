@@ -57,6 +57,8 @@ const ATTEMPTS_MAX = 6
 const ATTEMPTS_MAX_UNPROVEN = 4
 /** A block is ten times what asked for it, and the one who asked may be forged: he is to ask again himself. */
 const ATTEMPTS_MAX_UNPROVEN_BLOCK = 2
+/** After the last of them a slow client is heard for so many timeouts more. */
+const PATIENCE = 3
 
 /** Begins a transfer of what is to cross the wire: for netascii, what toNetascii made of the file. */
 export function open(file: Buffer, requested: Options): Step {
@@ -119,7 +121,8 @@ function acknowledge(session: Session, block: number): Step {
 
 /** Sends what is not acknowledged: the OACK, or the window after the last acknowledged block. */
 function transmit(session: Session): Step {
-  const wait: Effect = { type: 'wait', ms: session.timeoutMs }
+  const isLast = !isProven(session) && session.state === 'data' && session.attempt >= ATTEMPTS_MAX_UNPROVEN_BLOCK
+  const wait: Effect = { type: 'wait', ms: isLast ? session.timeoutMs * PATIENCE : session.timeoutMs }
   if (session.state === 'options') {
     return [session, [{ type: 'send', packet: { op: 'oack', options: session.options } }, wait]]
   }

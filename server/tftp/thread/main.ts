@@ -4,7 +4,7 @@
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { EPOLLERR, EPOLLIN, type Poll, waiterOn } from '../../native/epoll.ts'
-import { type Libc, openLibc } from '../../native/libc.ts'
+import { pointerTo, type Libc, openLibc } from '../../native/libc.ts'
 import { openConnected, partSends, receivePacket, sendPacket } from '../../native/udp.ts'
 import { type Carried, type Errand, transferMsMax } from '../carrier.ts'
 import { decode, encode } from '../packet.ts'
@@ -33,7 +33,12 @@ const running = new Map<number, Running>()
 const handles = new Map<number, number>()
 /** Larger than any packet that a client may send; the window of one session at a time. */
 const received = Buffer.alloc(2048)
+/** Its beginning as an ACK fills it: what comes most often needs no view of its own. */
+const receivedAck = received.subarray(0, 4)
 const window = Buffer.alloc(1 << 16)
+const receivedAt = pointerTo(received)
+const receivedRoom = BigInt(received.length)
+const windowAt = pointerTo(window)
 let isOpen = true
 /** Read once a round: a clock for timeouts need not be better. */
 let now = performance.now()
@@ -110,12 +115,12 @@ function sendBlocks(one: Running, first: number, count: number): void {
   const size = one.session.blockSize + 4
   if (count > 1 && one.parts === 'not tried') one.parts = partSends(libc, one.handle, size) ? 'yes' : 'no'
   if (count === 1 || one.parts === 'yes') {
-    if (sendPacket(libc, one.handle, window, encodeBlocks(one.session, first, count, window))) return
+    if (sendPacket(libc, one.handle, windowAt, encodeBlocks(one.session, first, count, window))) return
     // A device that cannot part them (EIO, EINVAL), or an ICMP answer: one by one from now on.
     if (one.parts === 'yes') one.parts = partSends(libc, one.handle, 0) ? 'no' : 'yes'
   }
   for (let block = first; block < first + count; block++) {
-    sendPacket(libc, one.handle, window, encodeBlocks(one.session, block, 1, window))
+    sendPacket(libc, one.handle, windowAt, encodeBlocks(one.session, block, 1, window))
   }
 }
 
@@ -126,10 +131,10 @@ function sendBlocks(one: Running, first: number, count: number): void {
 function receive(handle: number, failed: boolean): void {
   const one = running.get(handle)
   if (one === undefined) return
-  let length = receivePacket(libc, handle, received)
-  if (length < 0 && failed) length = receivePacket(libc, handle, received)
+  let length = receivePacket(libc, handle, receivedAt, receivedRoom)
+  if (length < 0 && failed) length = receivePacket(libc, handle, receivedAt, receivedRoom)
   if (length < 0 && failed) return end(one, 'client gone')
-  const packet = length < 0 ? null : decode(received.subarray(0, length))
+  const packet = length < 0 ? null : decode(length === receivedAck.length ? receivedAck : received.subarray(0, length))
   if (packet !== null) feed(one, { type: 'packet', packet })
 }
 

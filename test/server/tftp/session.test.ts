@@ -169,6 +169,16 @@ t.test('block numbers wrap after 65535, to 0', async t => {
   t.same(seen, ['65534+8', '65535+8', '0+8', '1+8'])
 })
 
+t.test('how long an answer is waited for', async t => {
+  const waits = (step: Step): number[] => step[1].flatMap(effect => (effect.type === 'wait' ? [effect.ms] : []))
+  const plain = open(Buffer.alloc(1000), {})
+  t.same(waits(plain), [1000])
+  t.same(waits(step(plain[0], timeout)), [3000], 'a block is sent twice, and a slow client heard for four seconds')
+  t.same(waits(step(step(plain[0], timeout)[0], ack(1))), [1000])
+  const agreed = open(Buffer.alloc(1000), { timeout: '3' })
+  t.same([waits(agreed), waits(step(agreed[0], timeout))], [[3000], [3000]])
+})
+
 t.test('netascii', async t => {
   t.equal(toNetascii(Buffer.from('a\nb\rc\r\nd')).toString(), 'a\r\nb\r\0c\r\0\r\nd')
 })
