@@ -1,10 +1,12 @@
 // slipway assets: what machines are given, put into the data folder of this host and looked after by digest. Works
 // beside a running server, which sees new files at once, and without one.
 
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { stringify } from 'yaml'
 import { prepareData } from '../data/files.ts'
+import { makeFolderFor } from '../privileges/run.ts'
 import { createProgress, size } from './assets/progress.ts'
 import { dataFolder, type DataOptions } from './data-folder.ts'
 import { Failure } from './failure.ts'
@@ -59,12 +61,15 @@ function place(command: Command): Command {
 }
 
 async function importAssets(sources: string[], flags: ImportFlags): Promise<void> {
-  const { data } = await dataFolder(flags)
-  await prepareData(data)
+  const { data, user } = await dataFolder(flags)
+  if (user !== null && process.geteuid?.() === 0) makeFolderFor(user, data)
+  else if (!existsSync(data)) await prepareData(data)
   const { identityFor } = await import('./assets/owner.ts')
   const { importSources } = await import('./assets/import.ts')
   const options = { as: flags.as?.replace(/\/$/, '') ?? null, sha256: flags.sha256 ?? null }
-  const deps = { data, who: identityFor(data), now: () => new Date(), progressOf }
+  const who = identityFor(data)
+  await who.asOwner(() => prepareData(data))
+  const deps = { data, who, now: () => new Date(), progressOf }
   const result = await importSources(sources, options, deps)
   const { files, skipped, warnings } = result
   if (flags.output === 'json') return void process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)

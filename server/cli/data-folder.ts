@@ -27,5 +27,5 @@ export async function dataFolder({ config, data }: DataOptions): Promise<DataFol
     )
   }
   const checked = await readChecked(file)
-  return { data: resolve(checked.data), user: null }
+  return { data: resolve(checked.data), user: checked.user }
 }

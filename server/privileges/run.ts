@@ -72,6 +72,11 @@ export function workAs(user: string, data: string): Rights {
   }
 }
 
+/** For what root prepares before the server's first start. Throws the same Faults as workAs(). */
+export function makeFolderFor(user: string, data: string): void {
+  ownFolder(data, findAccount(user))
+}
+
 /** Asked of `id`, which knows every source of users that the system has. */
 function findAccount(name: string): Account {
   const ask = (flag: string): number => {
@@ -95,7 +100,7 @@ function findAccount(name: string): Account {
  * Made for the user when it is not there. One that belongs to somebody else is refused and not changed: what is in it
  * may be anybody's, and links in it could lead anywhere.
  */
-export function ownFolder(data: string, { name, uid, gid }: Account): void {
+function ownFolder(data: string, { name, uid, gid }: Account): void {
   const found = statSync(data, { throwIfNoEntry: false })
   if (found === undefined) {
     mkdirSync(dirname(data), { recursive: true, mode: 0o755 })

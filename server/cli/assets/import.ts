@@ -79,7 +79,7 @@ async function findOld(items: readonly Item[], data: string): Promise<string[]> 
   const warnings: string[] = []
   for (const { path, from } of items.filter(item => isIpxe(item.path))) {
     const year = oldIpxe(from) ?? oldIpxe(await readFile(join(data, path), 'latin1'))
-    const remedy = 'take one of 2025 or later, such as that of Debian 13, or machines will load it again and again'
+    const remedy = 'it knows no HTTPS and is loaded twice; take one of 2025 or later, such as that of Debian 13'
     if (year !== null) warnings.push(`${path} is an iPXE of ${year}: ${remedy}`)
   }
   return warnings

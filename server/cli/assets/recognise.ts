@@ -28,7 +28,9 @@ export function recognise(path: string): Recognised | null {
     if (name === file) return { path: `boot/${file}`, rank: 2 }
   }
   for (const [pattern, to] of others) if (pattern.test(name)) return { path: name.replace(pattern, to), rank: 1 }
-  return null
+  // The first stage of an installer tree is its vendor's shim under the name that removable media have (UEFI §3.5.1.1).
+  const removable = /(?:^|\/)EFI\/BOOT\/BOOT(X64|AA64)\.EFI$/i.exec(path)?.[1]
+  return removable === undefined ? null : { path: `boot/shim${removable.toLowerCase()}.efi`, rank: 3 }
 }
 
 /** A folder or image with one of these is an installer, which wants a name of its own: --as. */
@@ -39,8 +41,8 @@ export function isInstallerPart(path: string): boolean {
 
 /**
  * The year of an iPXE that is too old, as its version says (1.0.0+git-20190125, in it or in its package's name);
- * null for others. Debian's of 2019 knows no HTTPS, by which a recent iPXE is told from an old one: machines would load
- * it again and again.
+ * null for others. Debian's of 2019 knows no HTTPS, by which a recent iPXE is told from an old one: machines load it
+ * twice before they are believed.
  */
 export function oldIpxe(text: string): number | null {
   const year = Number(/\+git-(20[0-9]{2})[01][0-9][0-3][0-9]\./.exec(text)?.[1] ?? Number.NaN)

@@ -106,6 +106,8 @@ t.test('files are known by the names that distributions use', async t => {
     ['usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed', 'boot/grubaa64.efi'],
     ['boot/efi/EFI/centos/shimx64.efi', 'boot/shimx64.efi'],
     ['boot/efi/EFI/fedora/grubaa64.efi', 'boot/grubaa64.efi'],
+    ['mnt/EFI/BOOT/BOOTX64.EFI', 'boot/shimx64.efi'],
+    ['mnt/BOOTX64.EFI', null],
     ['dist/slipway-agent-x86_64', 'agents/slipway-agent-x86_64'],
     ['slipway-agent-riscv', null],
     ['kubernetes-v1.36.3-arm64.raw', 'extensions/kubernetes-v1.36.3-arm64.raw'],
