@@ -1,5 +1,5 @@
-// The whole server on two networks: each machine is sent to the server's address on its own, boots are served there, and
-// an address that a document keeps is given out from the moment it is applied.
+// The whole server on two networks: each machine is sent to the server's address on its own, boots are served there, by
+// HTTPS as well, and the address and loader of a document hold from the moment it is applied.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,9 @@ import { createWires, plug, seen } from '../helpers/wires.ts'
 t.setTimeout(120_000)
 
 const main = join(import.meta.dirname, '..', '..', 'server', 'main.ts')
-/** As a recent iPXE asks: user class, architecture, features HTTP and HTTPS. */
+/** As UEFI asks by PXE and for HTTP boot; as a recent iPXE does: user class, features HTTP and HTTPS. */
+const uefi = ['-V', 'PXEClient', '-x', '0x5d:0007']
+const httpBoot = ['-V', 'HTTPClient', '-x', '0x5d:0010']
 const ipxe = ['-V', 'PXEClient', '-x', '0x4d:69505845', '-x', '0x5d:0000', '-x', '0xaf:130101140101']
 
 t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async t => {
@@ -26,6 +28,7 @@ t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async
   const config = {
     data: join(folder, 'data'),
     interfaces: ['br0', 'br1'],
+    boot: { tls: {} },
     dhcp: { mode: 'authoritative', subnets }
   }
   writeFileSync(file, JSON.stringify(config))
@@ -48,6 +51,10 @@ t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async
     const tls = `const s = require('tls').connect({ host: '${net}.1', port: 8443,
       ca: require('fs').readFileSync('${folder}/data/ca/ca.crt') }, () => { process.stdout.write('trusted'); s.end() })`
     t.equal(await run(process.execPath, '-e', tls), 'trusted')
+    const firmware = tls.replace('8443', '8444').replace('ca.crt', 'firmware.crt')
+    t.equal(await run(process.execPath, '-e', firmware), 'trusted', 'by HTTPS too, for firmware')
+    t.match(await lease(end, ...httpBoot), `boot_file=https://${net}.1:8444/assets/boot/ipxe.efi`)
+    t.match(await lease(end, ...uefi), 'boot_file=snponly.efi')
   }
 
   const mac = (await run('ip', 'link', 'show', 'b0')).match(/link\/ether ([0-9a-f:]+)/)![1]!
@@ -55,7 +62,7 @@ t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async
     apiVersion: 'slipway.dev/v1',
     kind: 'Machine',
     metadata: { name: 'r1' },
-    spec: { macs: [mac.toUpperCase().replaceAll(':', '-')], address: '10.78.0.7' }
+    spec: { macs: [mac.toUpperCase().replaceAll(':', '-')], address: '10.78.0.7', loader: 'shim' }
   }
   writeFileSync(join(folder, 'r1.yaml'), JSON.stringify(document))
   const env = {
@@ -67,6 +74,7 @@ t.test('two networks', needs({ root: true, programs: ['ip', 'busybox'] }), async
   })
   t.match(applied, { exitCode: 0 }, applied.stderr)
   t.match(await lease('b0', ...ipxe), 'ip=10.78.0.7')
+  t.match(await lease('b0', ...uefi), 'boot_file=shimx64.efi', 'and the loader that it asks for')
   await server.stop()
   const log = readFileSync(join(folder, 'serve.log'), 'utf8')
   t.notMatch(log, /"level":(40|50)/, 'no warning, no error')
