@@ -50,7 +50,7 @@ export async function plug({ run }: Wires, name: string, bridge: string): Promis
 
 /** Waits until a program has written that. */
 export async function seen(background: Background, text: string): Promise<void> {
-  const until = performance.now() + 10_000
+  const until = performance.now() + 60_000
   while (!background.output().includes(text)) {
     if (performance.now() > until) throw new Error(`${background.name} did not write ${text}: ${background.output()}`)
     await new Promise(resolve => setTimeout(resolve, 20))
