@@ -70,17 +70,7 @@ async function boot(number: number): Promise<void> {
   const hex = number.toString(16).padStart(4, '0')
   const mac = `52:54:01:77:${hex.slice(0, 2)}:${hex.slice(2)}`
   const uuid = `77a1c0de-0000-4000-8000-00525401${hex}`
-  const firmware = await lease(mac, uuid, 'uefi-pxe')
-  const localAddress = firmware.yourAddress
-  await fetchFile({
-    server: SERVER,
-    port: 69,
-    name: firmware.options.bootFileName ?? firmware.bootFile,
-    localAddress,
-    blockSize: 1468,
-    windowSize: 4,
-    timeoutMs: TFTP_MS_MAX
-  })
+  const localAddress = await loadProgram(mac, uuid)
   const ipxe = await lease(mac, uuid, 'uefi-ipxe')
   const script = new URL(ipxe.options.bootFileName ?? ipxe.bootFile)
   await fetchText(script, localAddress)
@@ -91,6 +81,23 @@ async function boot(number: number): Promise<void> {
   const config = /http:\/\/[^\s/]+\/b\/\S+/.exec(answer)?.[0]
   if (config === undefined) throw new Error(`no config in the answer: ${answer.slice(0, 300)}`)
   await fetchText(new URL(config), localAddress)
+}
+
+/** The firmware's part; when the transfer fails its boot manager begins again, with DISCOVER. Returns its address. */
+async function loadProgram(mac: string, uuid: string): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const firmware = await lease(mac, uuid, 'uefi-pxe')
+    const name = firmware.options.bootFileName ?? firmware.bootFile
+    const localAddress = firmware.yourAddress
+    const how = { localAddress, blockSize: 1468, windowSize: 4, timeoutMs: TFTP_MS_MAX }
+    try {
+      await fetchFile({ server: SERVER, port: 69, name, ...how })
+      return localAddress
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX) throw error
+      retries += 1
+    }
+  }
 }
 
 async function fetchText(url: URL, localAddress: string): Promise<string> {
