@@ -128,7 +128,7 @@ function addNetworkGauges(registry: Registry, network: () => Network): void {
     labelNames: ['about'],
     collect() {
       this.reset()
-      for (const about of ['rival', 'no-addresses', 'blind', 'flood']) this.set({ about }, 0)
+      for (const about of ['rival', 'no-addresses', 'blind', 'flood', 'address']) this.set({ about }, 0)
       for (const { about } of network().notices()) this.inc({ about })
     }
   })

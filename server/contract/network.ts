@@ -39,7 +39,7 @@ export type DhcpServerView = Static<typeof DhcpServerView>
 
 /** Something that lasts and that a person should know of; gone when it is over. */
 export const Notice = Type.Object({
-  about: Type.Enum(['rival', 'no-addresses', 'blind', 'flood']),
+  about: Type.Enum(['rival', 'no-addresses', 'blind', 'flood', 'address']),
   level: Type.Enum(['note', 'warning']),
   message: Text,
   since: Time

@@ -8,6 +8,7 @@ import { holderBeside } from '../core/allocation.ts'
 import { Fault } from '../core/fault.ts'
 import type { Reservation } from '../core/reservations.ts'
 import type { Log } from '../log.ts'
+import { readAddresses, watchAddresses } from './addresses/watch.ts'
 import { createAlarms } from './alarms.ts'
 import { whyNotBound } from './bound/socket.ts'
 import { watchClock } from './clock.ts'
@@ -79,7 +80,7 @@ export interface DhcpServer {
   readonly close: () => Promise<void>
 }
 
-/** How long the store's times may be wrong after the clock was set. */
+/** How long the store's times may be wrong after the clock was set, or a lost address go unsaid. */
 const WATCH_MS = 5000
 
 /** Throws a Fault when a port is taken or forbidden, no subnet fits an interface, or several cannot be told apart. */
@@ -101,7 +102,12 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
   const { now, log, sighted = async () => undefined } = deps
   const tellers = { told, alarm: createAlarms({ now, log, told }), sighted: createSightings(sighted) }
   const opened = new AsyncDisposableStack()
-  const watch = setInterval(leaseNow, WATCH_MS) // a clock that is set while no packet comes
+  const owned = watchAddresses({ now, log, elapsed: () => performance.now(), look: readAddresses })
+  // A clock that is set, an address that goes away, while no packet comes.
+  const watch = setInterval(() => {
+    leaseNow()
+    for (const each of own) owned.isOurs(each)
+  }, WATCH_MS)
   opened.defer(async () => {
     clearInterval(watch)
     leaseNow()
@@ -115,7 +121,16 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
       const { interface: each, places } = attachment
       const ways = waysOf(attachment)
       const found = { ...ports, server: await findFree(each, ports.server, ways.server) }
-      plans.push({ mode, ports: found, interface: each, places, subnets, ways, chains })
+      plans.push({
+        mode,
+        ports: found,
+        interface: each,
+        places,
+        subnets,
+        ways,
+        chains,
+        isOurs: () => owned.isOurs(each)
+      })
     }
     for (const plan of plans) {
       const listener = await startListener(plan, { ...wired, lookout }, tellers)
@@ -137,7 +152,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
     reserve: reserveAll,
     know: machines => knowIn(subnets, machines),
     others: lookout.servers,
-    notices: lookout.notices,
+    notices: () => [...owned.notices(), ...lookout.notices()],
     close: () => opened.disposeAsync()
   }
 }

@@ -9,7 +9,8 @@ const titles: Record<Notice['about'], string> = {
   rival: 'Another DHCP server',
   'no-addresses': 'No addresses',
   blind: 'Cannot look',
-  flood: 'Flood of DHCP requests'
+  flood: 'Flood of DHCP requests',
+  address: 'Our address is gone'
 }
 
 export function NoticeList({ notices, now }: { notices: readonly Notice[]; now: number }): ComponentChild {

@@ -74,6 +74,7 @@ export async function openBench(t: Test, options: BenchOptions): Promise<Bench> 
       ports: { server: 0, client: 68, proxy: 0 },
       subnets,
       chains: createChains(),
+      isOurs: () => true,
       ways: { server: idleSocket(), proxy: idleSocket() }
     },
     { ...deps, lookout },

@@ -38,5 +38,6 @@ const titles: Record<Notice['about'], string> = {
   rival: 'other DHCP server',
   'no-addresses': 'addresses',
   blind: 'other DHCP servers',
-  flood: 'flood'
+  flood: 'flood',
+  address: 'our address'
 }

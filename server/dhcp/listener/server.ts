@@ -38,6 +38,8 @@ export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
   /** Of all listeners: an address is given out once, whoever asks where. */
   readonly subnets: readonly Subnet[]
   readonly ways: { readonly server: Way; readonly proxy: Way }
+  /** Whether the interface still has the address that we answer by. */
+  readonly isOurs: () => boolean
 }
 
 export interface ListenerDeps extends Omit<DhcpDeps, 'leases'> {
@@ -77,7 +79,7 @@ export async function startListener(
   deps: ListenerDeps,
   { told, alarm, sighted }: Tellers
 ): Promise<DhcpListener> {
-  const { interface: own, mode, places, subnets, ways, chains } = options
+  const { interface: own, mode, places, subnets, ways, chains, isOurs } = options
   const working = new Set<Promise<void>>()
   const ports = { server: options.ports.server, client: options.ports.client }
 
@@ -96,6 +98,7 @@ export async function startListener(
 
   /** Up to the first wait this runs at once, so that the next packet finds the index changed. */
   async function answer({ bytes, door, peer, from }: Heard, send: Send): Promise<void> {
+    if (!isOurs()) return deps.count('any', 'address lost')
     const request = tryDecode(bytes)
     if (request === null) return deps.count('malformed', 'ignored')
     const routed = from === 'broadcast' ? null : routedClient(request, peer)
