@@ -55,6 +55,7 @@ const RawConfig = Type.Object(
           ),
           subnets: Type.Optional(Type.Array(RawSubnet, { maxItems: 64 })),
           probe: Type.Optional(Type.Boolean()),
+          advertise: Type.Optional(Type.Boolean()),
           leases: Type.Optional(Type.Object({ durability: Type.Optional(Type.Enum(['committed', 'written'])) }, strict))
         },
         strict
@@ -110,6 +111,8 @@ export interface Config {
     readonly subnets: readonly SubnetConfig[]
     /** Whether other DHCP servers are asked for. */
     readonly probe: boolean
+    /** Router advertisements of lifetime 0 while an iPXE starts. */
+    readonly advertise: boolean
     /** What a lease survives before its ACK leaves: committed: a power cut; written: the end of this process. */
     readonly leases: { readonly durability: 'committed' | 'written' }
   }
@@ -181,6 +184,7 @@ function fill(raw: RawConfig): Config {
       ports: { ...defaults.ports, ...raw.dhcp?.ports },
       subnets: (raw.dhcp?.subnets ?? []).map(fillSubnet),
       probe: raw.dhcp?.probe ?? true,
+      advertise: raw.dhcp?.advertise ?? true,
       leases: { durability: raw.dhcp?.leases?.durability ?? 'committed' }
     },
     tftp: { port: raw.tftp?.port ?? defaults.tftp },

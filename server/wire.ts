@@ -74,7 +74,7 @@ export async function startWire(
   opened: AsyncDisposableStack
 ): Promise<Wire> {
   const { recorder, relaxed, log, metrics, elapsed } = deps
-  const { mode, ports, subnets, probe, leases: kept } = config.dhcp
+  const { mode, ports, subnets, probe, advertise, leases: kept } = config.dhcp
   requireKnown(passed, mode === 'off' ? ['tftp', 'boot'] : ['dhcp', 'proxy', 'tftp', 'boot'], config.interfaces)
   const { db, now } = recorder
   const holders = createHolders()
@@ -110,7 +110,8 @@ export async function startWire(
       ports,
       subnets,
       reservations: facts.reservations,
-      probeEveryMs: probe ? PROBE_EVERY_MS : null
+      probeEveryMs: probe ? PROBE_EVERY_MS : null,
+      advertise
     },
     {
       now,

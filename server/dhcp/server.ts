@@ -49,6 +49,8 @@ export interface DhcpOptions {
   readonly reservations: readonly Reservation[]
   /** How often other DHCP servers are looked for; null or absent: never. */
   readonly probeEveryMs?: number | null
+  /** Whether an iPXE that starts is sent router advertisements (advertise/server.ts). */
+  readonly advertise: boolean
 }
 
 export interface DhcpDeps {
@@ -85,7 +87,7 @@ const WATCH_MS = 5000
 
 /** Throws a Fault when a port is taken or forbidden, no subnet fits an interface, or several cannot be told apart. */
 export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<DhcpServer> {
-  const { mode, attachments, ports } = options
+  const { mode, attachments, ports, advertise } = options
   const keeper = createKeeper(deps.leases, deps.log)
   const own = attachments.map(one => one.interface)
   const authoritative = mode === 'authoritative'
@@ -129,6 +131,7 @@ export async function startDhcp(options: DhcpOptions, deps: DhcpDeps): Promise<D
         subnets,
         ways,
         chains,
+        advertise,
         isOurs: () => owned.isOurs(each)
       })
     }

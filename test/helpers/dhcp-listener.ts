@@ -75,6 +75,7 @@ export async function openBench(t: Test, options: BenchOptions): Promise<Bench> 
       subnets,
       chains: createChains(),
       isOurs: () => true,
+      advertise: true,
       ways: { server: idleSocket(), proxy: idleSocket() }
     },
     { ...deps, lookout },

@@ -1,5 +1,5 @@
 // The DHCP server as a process, so that a test can put it into a network namespace: node dhcp-program.ts IF[,IF] MODE
-// [PROBE_MS]. Prints a line of JSON for each event and each lease, and `ready` first; on SIGUSR1 what it has noticed.
+// [PROBE_MS]. MODE `silent` is authoritative without router advertisements. Prints a line of JSON for each event and each lease, and `ready` first; on SIGUSR1 what it has noticed.
 
 import { passedSockets } from '../../server/activation.ts'
 import { startDhcp } from '../../server/dhcp/server.ts'
@@ -23,7 +23,8 @@ const server = await startDhcp(
     ports: { server: 67, client: 68, proxy: 4011 },
     subnets: [subnet, second, distant].map(each => ({ ...each, leaseSeconds })),
     reservations: [],
-    probeEveryMs: probeMs === undefined ? null : Number(probeMs)
+    probeEveryMs: probeMs === undefined ? null : Number(probeMs),
+    advertise: mode !== 'silent'
   },
   {
     now: () => new Date(),

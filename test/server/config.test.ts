@@ -20,6 +20,7 @@ dhcp:
     - {subnet: 10.0.0.0/24, pool: 10.0.0.100-10.0.0.199, gateway: 10.0.0.1, dns: [10.0.0.1], domain: rack.example, lease: 1h}
   leases: {durability: written}
   probe: false
+  advertise: false
 tftp: {port: 69}
 boot: {port: 8080, url: null}
 control: {port: 8443, url: null, certificate: null, key: null}
@@ -59,7 +60,8 @@ t.test('the example of the documentation', async t => {
         }
       ],
       leases: { durability: 'written' },
-      probe: false
+      probe: false,
+      advertise: false
     },
     tftp: { port: 69 },
     boot: { port: 8080, url: null, loader: 'ipxe', tls: null },
@@ -79,7 +81,8 @@ t.test('defaults', async t => {
       ports: { server: 67, client: 68, proxy: 4011 },
       subnets: [],
       leases: { durability: 'committed' },
-      probe: true
+      probe: true,
+      advertise: true
     }
   })
   t.match(config, {

@@ -16,7 +16,8 @@ export interface Advertiser {
 const EVERY_MS = 1000
 const TIMES = 10
 
-const silent: Advertiser = { wake() {}, close() {} }
+/** For who wants none. */
+export const silent: Advertiser = { wake() {}, close() {} }
 
 /** The loopback has no firmware on it, and so no need. */
 export function startAdvertiser(own: Interface, { log }: { readonly log: Log }): Advertiser {

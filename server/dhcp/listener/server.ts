@@ -7,7 +7,7 @@ import type { NewEvent } from '../../contract/event.ts'
 import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
 import { findRivals } from '../../core/reservations.ts'
-import { startAdvertiser } from '../advertise/server.ts'
+import { silent, startAdvertiser } from '../advertise/server.ts'
 import type { Alarm } from '../alarms.ts'
 import type { Chains } from '../chains.ts'
 import { MalformedPacket } from '../codec.ts'
@@ -30,7 +30,7 @@ import {
 } from '../socket.ts'
 import { tell } from '../story.ts'
 
-export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports'> {
+export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports' | 'advertise'> {
   readonly interface: Interface
   readonly places: Attachment['places']
   /** Of all listeners, as the subnets are. */
@@ -163,7 +163,7 @@ export async function startListener(
     receive: (bytes, peer, send, from) => receive({ bytes, door, peer, from }, send),
     failed: error => deps.log.error('dhcp.socket-failed', { interface: own.name, error })
   })
-  const advertiser = startAdvertiser(own, deps)
+  const advertiser = options.advertise ? startAdvertiser(own, deps) : silent
   await using opened = new AsyncDisposableStack()
   opened.defer(() => advertiser.close())
   const server = await openServerSockets(own, options.ports.server, ways.server, listener('server'))

@@ -57,6 +57,7 @@ async function start(t: Tap, changes: Partial<DhcpOptions> = {}, deps: Partial<D
         }
       ],
       reservations: [],
+      advertise: true,
       ...changes
     },
     {

@@ -46,18 +46,27 @@ t.test('udhcpc on a bridge', needs({ root: true, programs: ['ip', 'busybox', 'tc
   t.match(plain, /^lease=3600$/m)
   t.match(server.output(), /"lease":\{"address":"10\.77\.0\.10\d","mac":"[0-9a-f:]+","hostname":"n01"/)
 
-  const advertised = wire.start('tcpdump', 'tcpdump', ['-i', 'c0', '-n', '-l', '-v', 'icmp6 and ip6[40] = 134'], {
-    log: join(folder, 'tcpdump.log')
-  })
+  const capture = ['-i', 'c0', '-n', '-l', '-v', 'icmp6 and ip6[40] = 134 or udp port 68']
+  const advertised = wire.start('tcpdump', 'tcpdump', capture, { log: join(folder, 'tcpdump.log') })
   await seen(advertised, 'listening on')
   // As a recent iPXE asks: user class, architecture, features HTTP and HTTPS.
-  const boot = await lease('-V', 'PXEClient', '-x', '0x4d:69505845', '-x', '0x5d:0000', '-x', '0xaf:130101140101')
+  const ipxe = ['-V', 'PXEClient', '-x', '0x4d:69505845', '-x', '0x5d:0000', '-x', '0xaf:130101140101']
+  const boot = await lease(...ipxe)
   t.match(boot, /^boot_file=http:\/\/10\.77\.0\.1:8080\/boot\/ipxe$/m)
   t.match(boot, /^siaddr=10\.77\.0\.1$/m)
   await seen(advertised, 'router advertisement')
   await seen(advertised, 'router lifetime 0s')
   t.match(advertised.output(), /hlim 255/)
+  await advertised.stop()
   await server.stop()
+
+  const silent = await start('silent')
+  const heard = wire.start('tcpdump-2', 'tcpdump', capture, { log: join(folder, 'tcpdump-2.log') })
+  await seen(heard, 'listening on')
+  await lease(...ipxe)
+  await seen(heard, 'DHCP-Message (53), length 1: ACK')
+  t.notMatch(heard.output(), /router advertisement/, 'dhcp.advertise: false')
+  await silent.stop()
 
   const proxy = await start('proxy')
   t.match(
