@@ -51,8 +51,8 @@ async function run(t: Test, row: Row, index: number, images: FirmwareImages): Pr
   }
   const power = await powerOn(site.machines, board, () => new Date())
   try {
-    await power.booted(DEADLINE_MS)
-    await check(t, row, site, mac, power.poweredOn)
+    const processor = await power.booted(DEADLINE_MS)
+    await check(t, row, site, { mac, poweredOn: power.poweredOn, processor })
   } catch (error) {
     process.stderr.write(`${await site.explain()}\n--- console of "${row.name}"\n${power.console()}\n`)
     throw error
@@ -61,7 +61,14 @@ async function run(t: Test, row: Row, index: number, images: FirmwareImages): Pr
   }
 }
 
-async function check(t: Test, row: Row, { served }: Site, mac: string, poweredOn: Date): Promise<void> {
+interface Boot {
+  readonly mac: string
+  readonly poweredOn: Date
+  /** Seconds. */
+  readonly processor: number
+}
+
+async function check(t: Test, row: Row, { served }: Site, { mac, poweredOn, processor }: Boot): Promise<void> {
   const machines = await ask<Machine[]>(served, '/api/v1/machines')
   t.match(machines, [{ macs: [mac], state: 'installing', name: 'node-1' }], 'one machine')
   // What the relay calls the interface that heard the machine, in option 82.
@@ -71,7 +78,8 @@ async function check(t: Test, row: Row, { served }: Site, mac: string, poweredOn
   const booted = events.findLast(({ type }) => type === 'boot.booted')
   const seconds = (Date.parse(booted?.at ?? '') - poweredOn.getTime()) / 1000
   // To stderr: for whoever looks on, and no part of what is asserted.
-  process.stderr.write(`${seconds.toFixed(1).padStart(5)} s  ${row.name}\n`)
+  const figures = `${seconds.toFixed(1).padStart(5)} s, ${processor.toFixed(1).padStart(4)} s of processor`
+  process.stderr.write(`${figures}  ${row.name}\n`)
   t.same(chainOf(events), row.chain)
   const warnings = events.filter(({ level }) => level === 'warning').map(({ message }) => message)
   t.same(warnings, [], 'nothing for anybody to look at')
