@@ -84,7 +84,7 @@ async function measure(wire: Wire, { clients, window, start }: Contender, run: n
 
 const LEVELS = [100, 1_000, 10_000, 50_000]
 /** The same hundred machines at each level, so often that the clock of CPU time (10 ms) is fine enough. */
-const ROUNDS = 20
+const ROUNDS = 60
 
 /** What an exchange costs the server when it holds few leases and when it holds many. */
 export async function measureGrowth(wire: Wire, { runs, told }: Plan): Promise<void> {
@@ -94,7 +94,7 @@ export async function measureGrowth(wire: Wire, { runs, told }: Plan): Promise<v
     const { done } = (await wire.load('dhcp-load.ts', { first, clients, rounds, window: 64 })) as Seen
     return ((program.cpu() - before) / done) * 1e6
   }
-  await exchange(1, LEVELS[0]!, ROUNDS * 3) // code that is warm, as it is in a server that has run for a while
+  await exchange(1, LEVELS[0]!, ROUNDS * 5) // code that is warm, as it is in a server that has run for a while
   let held = LEVELS[0]!
   for (const level of LEVELS) {
     if (level > held) await exchange(1 + held, level - held, 1)
