@@ -15,6 +15,8 @@ export interface Advertiser {
 
 const EVERY_MS = 1000
 const TIMES = 10
+/** An interface that has just come up may not send from its address for 1 to 2 s (RFC 4862 §5.4). */
+const FAILURES = 4
 
 /** For who wants none. */
 export const silent: Advertiser = { wake() {}, close() {} }
@@ -28,11 +30,13 @@ export function startAdvertiser(own: Interface, { log }: { readonly log: Log }):
     return silent
   }
   let left = 0
+  let failures = 0
   let failed = false
   let timer: NodeJS.Timeout | null = null
 
   function send(socket: { readonly send: () => boolean }): void {
-    if (!socket.send() && !failed) {
+    failures = socket.send() ? 0 : failures + 1
+    if (failures === FAILURES && !failed) {
       failed = true
       log.warn('dhcp.no-advertisements', {
         interface: own.name,
