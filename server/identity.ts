@@ -2,7 +2,7 @@
 // reached by. The boot plane's by HTTPS: one of the authority that firmware trusts.
 
 import { join } from 'node:path'
-import type { Config } from './config.ts'
+import type { Config } from './config/schema.ts'
 import { Fault } from './core/fault.ts'
 import { findText } from './data/files.ts'
 import type { TlsOptions } from './http/deps.ts'

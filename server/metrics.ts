@@ -10,7 +10,7 @@ import { countMachines } from './store/machine-counts.ts'
 import type { Db } from './store/schema.ts'
 import { listSlots } from './store/slots.ts'
 
-/** What the wire has noticed (dhcp/lookout). */
+/** What the wire has noticed (dhcp/rivals). */
 interface Network {
   readonly others: () => readonly DhcpServerView[]
   readonly notices: () => readonly Notice[]

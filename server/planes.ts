@@ -1,7 +1,7 @@
 // The HTTP planes as sockets: on which addresses each listens, certificates replaced.
 
 import type { AddressInfo } from 'node:net'
-import type { Config } from './config.ts'
+import type { Config } from './config/schema.ts'
 import type { Interface } from './dhcp/context.ts'
 import { replaceCertificate } from './http/app.ts'
 import { buildBootApp } from './http/boot-app.ts'

@@ -2,7 +2,7 @@
 // asks no server.
 
 import { type Command, Option } from 'commander'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/schema.ts'
 import { checkDocuments, checkReferences } from '../core/documents.ts'
 import { Fault, type Problem } from '../core/fault.ts'
 import { formatProblems, listed } from '../core/problems.ts'

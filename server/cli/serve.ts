@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import { Fault } from '../core/fault.ts'
 import { listed } from '../core/problems.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/schema.ts'
 import type { Rights } from '../privileges/run.ts'
 import { Failure } from './failure.ts'
 
@@ -54,7 +54,7 @@ function toldToEnd(): Promise<void> {
 
 /** A wrong configuration is a wrong use of the program: every problem, and status 2. */
 export async function readChecked(file: string): Promise<Config> {
-  const { readConfig } = await import('../files.ts')
+  const { readConfig } = await import('../config/files.ts')
   try {
     return await readConfig(file)
   } catch (error) {

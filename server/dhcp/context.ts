@@ -4,8 +4,8 @@ import { createIndex, know, type Lease, type Pool } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
 import { type Reservation, reserve } from '../core/reservations.ts'
-import type { BootWay } from './firmware.ts'
-import type { Origin } from './relay.ts'
+import type { BootWay } from './firmware/firmware.ts'
+import type { Origin } from './codec/relay.ts'
 
 export interface SubnetConfig {
   /** 10.0.0.0/24 */

@@ -4,11 +4,11 @@
 import type { Lease } from '../core/allocation.ts'
 import { broadcastOf, toAddress } from '../core/ipv4.ts'
 import type { Context, Subnet } from './context.ts'
-import { type BootFile, bootFileFor, type Firmware } from './firmware.ts'
-import { encodeNested, noPxeDhcp, readNested } from './nested.ts'
-import type { OptionName, Options } from './options.ts'
-import { messageType, NO_ADDRESS, type Packet, sizeOfPacket } from './packet.ts'
-import { originOf } from './relay.ts'
+import { type BootFile, bootFileFor, type Firmware } from './firmware/firmware.ts'
+import { encodeNested, noPxeDhcp, readNested } from './codec/nested.ts'
+import type { OptionName, Options } from './codec/options.ts'
+import { messageType, NO_ADDRESS, type Packet, sizeOfPacket } from './codec/packet.ts'
+import { originOf } from './codec/relay.ts'
 
 export interface Reply {
   readonly kind: 'reply'

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { Fault } from '../core/fault.ts'
-import { openTraffic, type Traffic } from './batch/socket.ts'
+import { openTraffic, type Send, type Traffic } from './batch/socket.ts'
 import { askInterface, openBound } from './bound/socket.ts'
 import type { Interface } from './context.ts'
 
@@ -40,8 +40,6 @@ function findScope(name: string): number | null {
   const path = `/sys/class/net/${name}/ifindex`
   return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null
 }
-
-export type Send = (bytes: Buffer, port: number, address: string) => Promise<void>
 
 export interface Listener {
   readonly receive: (bytes: Buffer, peer: RemoteInfo, send: Send, from: From) => void

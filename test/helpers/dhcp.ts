@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lease } from '../../server/core/allocation.ts'
-import { noChain } from '../../server/dhcp/chains.ts'
+import { noChain } from '../../server/dhcp/firmware/chains.ts'
 import { type Context, openSubnets, type SubnetConfig } from '../../server/dhcp/context.ts'
 
 /** Spaced hex as bytes. */

@@ -4,10 +4,10 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { randomInt } from 'node:crypto'
-import { MalformedPacket } from '../../server/dhcp/codec.ts'
-import type { Options } from '../../server/dhcp/options.ts'
-import { encodeNested, encodeUuid, ipxeFeature } from '../../server/dhcp/nested.ts'
-import { decodePacket, encodePacket, messageType, NO_ADDRESS, type Packet } from '../../server/dhcp/packet.ts'
+import { MalformedPacket } from '../../server/dhcp/codec/codec.ts'
+import type { Options } from '../../server/dhcp/codec/options.ts'
+import { encodeNested, encodeUuid, ipxeFeature } from '../../server/dhcp/codec/nested.ts'
+import { decodePacket, encodePacket, messageType, NO_ADDRESS, type Packet } from '../../server/dhcp/codec/packet.ts'
 
 /** What is asking: the firmware of the captures, our iPXE once it runs, or the installed system. */
 export type Asker =

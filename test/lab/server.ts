@@ -2,7 +2,7 @@
 // It tells the lab its URLs by a message and ends with the lab: on SIGTERM in order, and at once when the lab is gone.
 // Started as: node server.ts SLIPWAY.YAML PAGE-PORT
 
-import { readConfig } from '../../server/files.ts'
+import { readConfig } from '../../server/config/files.ts'
 import { createLog } from '../../server/log.ts'
 import { startServer } from '../../server/serve.ts'
 import type { ServerReady } from './server-process.ts'

@@ -4,9 +4,10 @@ import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { writeInit } from '../../server/cli/init-text.ts'
-import { checkConfig, type Config } from '../../server/config.ts'
+import { checkConfig } from '../../server/config/config.ts'
+import type { Config } from '../../server/config/schema.ts'
 import { formatProblems } from '../../server/core/problems.ts'
-import { readConfig } from '../../server/files.ts'
+import { readConfig } from '../../server/config/files.ts'
 import { parseYaml } from '../../server/yaml.ts'
 
 const example = `

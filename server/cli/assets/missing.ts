@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { Loader } from '../../contract/document.ts'
 import { statFile } from '../../data/digest/files.ts'
-import { type BootProgram, bootPrograms, neededPrograms, type Platform } from '../../dhcp/programs.ts'
+import { type BootProgram, bootPrograms, neededPrograms, type Platform } from '../../dhcp/firmware/programs.ts'
 
 const machines: Readonly<Record<Platform, string>> = {
   bios: 'BIOS machines',

@@ -1,6 +1,6 @@
 // Which file in a package or a folder is which file of the data folder: by the names that distributions use. Pure.
 
-import { bootPrograms } from '../../dhcp/programs.ts'
+import { bootPrograms } from '../../dhcp/firmware/programs.ts'
 
 /** The file below the data folder that a source of this name becomes, and how sure that is: lower is surer. */
 export interface Recognised {

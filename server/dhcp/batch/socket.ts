@@ -4,8 +4,9 @@
 
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { type Datagram, DATAGRAMS_MAX, openDatagrams } from '../../native/datagrams.ts'
-import { PACKET_SIZE_MAX } from '../packet.ts'
-import type { Send } from '../socket.ts'
+import { PACKET_SIZE_MAX } from '../codec/packet.ts'
+
+export type Send = (bytes: Buffer, port: number, address: string) => Promise<void>
 
 export interface Traffic {
   readonly send: Send

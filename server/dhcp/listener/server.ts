@@ -8,27 +8,21 @@ import { hold, meetAsker, record } from '../../core/allocation.ts'
 import { contains, networkOf } from '../../core/ipv4.ts'
 import { findRivals } from '../../core/reservations.ts'
 import { silent, startAdvertiser } from '../advertise/server.ts'
-import type { Alarm } from '../alarms.ts'
-import type { Chains } from '../chains.ts'
-import { MalformedPacket } from '../codec.ts'
+import type { Alarm } from '../timeline/alarms.ts'
+import type { Chains } from '../firmware/chains.ts'
+import type { Send } from '../batch/socket.ts'
+import { MalformedPacket } from '../codec/codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
-import type { Lookout } from '../lookout/server.ts'
+import type { Lookout } from '../rivals/lookout/server.ts'
 import { decide, type Decision } from '../engine.ts'
-import { findFirmware } from '../firmware.ts'
-import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../packet.ts'
-import { type Origin, originOf } from '../relay.ts'
+import { findFirmware } from '../firmware/firmware.ts'
+import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../codec/packet.ts'
+import { type Origin, originOf } from '../codec/relay.ts'
 import type { Reply } from '../reply.ts'
-import type { Attachment, DhcpDeps, DhcpOptions } from '../server.ts'
+import type { Attachment, DhcpDeps, DhcpOptions } from '../deps.ts'
 import { shownBy } from '../shown.ts'
-import {
-  broadcastAddress,
-  type Listener,
-  openServerSockets,
-  openUnicastSocket,
-  type Send,
-  type Way
-} from '../socket.ts'
-import { tell } from '../story.ts'
+import { broadcastAddress, type Listener, openServerSockets, openUnicastSocket, type Way } from '../socket.ts'
+import { tell } from '../timeline/story.ts'
 
 export interface ListenerOptions extends Pick<DhcpOptions, 'mode' | 'ports' | 'advertise'> {
   readonly interface: Interface

@@ -6,12 +6,18 @@ import { hold, record } from '../../../server/core/allocation.ts'
 import type { Context } from '../../../server/dhcp/context.ts'
 import { findSubnet, openSubnets } from '../../../server/dhcp/context.ts'
 import { decide, type Decision } from '../../../server/dhcp/engine.ts'
-import { findFirmware } from '../../../server/dhcp/firmware.ts'
-import { createHolders } from '../../../server/dhcp/holders.ts'
-import { encodeNested, readNested } from '../../../server/dhcp/nested.ts'
-import type { Options } from '../../../server/dhcp/options.ts'
-import { decodePacket, encodePacket, messageType, type MessageName, type Packet } from '../../../server/dhcp/packet.ts'
-import { limitEvents, tell } from '../../../server/dhcp/story.ts'
+import { findFirmware } from '../../../server/dhcp/firmware/firmware.ts'
+import { createHolders } from '../../../server/dhcp/timeline/holders.ts'
+import { encodeNested, readNested } from '../../../server/dhcp/codec/nested.ts'
+import type { Options } from '../../../server/dhcp/codec/options.ts'
+import {
+  decodePacket,
+  encodePacket,
+  messageType,
+  type MessageName,
+  type Packet
+} from '../../../server/dhcp/codec/packet.ts'
+import { limitEvents, tell } from '../../../server/dhcp/timeline/story.ts'
 import { type Asker, packetOf } from '../../lab/dhcp-client.ts'
 import { contextOf, hex, now, readRequests, subnet } from '../../helpers/dhcp.ts'
 

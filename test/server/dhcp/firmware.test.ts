@@ -2,13 +2,13 @@
 // What no firmware here can send (an Intel BIOS PXE, U-Boot, a Raspberry Pi) is put together from what they document.
 
 import t from 'tap'
-import { createChains, noChain } from '../../../server/dhcp/chains.ts'
+import { createChains, noChain } from '../../../server/dhcp/firmware/chains.ts'
 import { decide } from '../../../server/dhcp/engine.ts'
-import { bootFileFor, type BootWay, describeFirmware, findFirmware } from '../../../server/dhcp/firmware.ts'
-import { encodeNested } from '../../../server/dhcp/nested.ts'
-import type { Options } from '../../../server/dhcp/options.ts'
-import { decodePacket, encodePacket, messageType } from '../../../server/dhcp/packet.ts'
-import { bootPrograms, neededPrograms } from '../../../server/dhcp/programs.ts'
+import { bootFileFor, type BootWay, describeFirmware, findFirmware } from '../../../server/dhcp/firmware/firmware.ts'
+import { encodeNested } from '../../../server/dhcp/codec/nested.ts'
+import type { Options } from '../../../server/dhcp/codec/options.ts'
+import { decodePacket, encodePacket, messageType } from '../../../server/dhcp/codec/packet.ts'
+import { bootPrograms, neededPrograms } from '../../../server/dhcp/firmware/programs.ts'
 import { contextOf, readRequests } from '../../helpers/dhcp.ts'
 
 const mac = '52:54:00:aa:00:01'

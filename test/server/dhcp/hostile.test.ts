@@ -3,7 +3,7 @@
 
 import t from 'tap'
 import { openSubnets } from '../../../server/dhcp/context.ts'
-import { decodePacket } from '../../../server/dhcp/packet.ts'
+import { decodePacket } from '../../../server/dhcp/codec/packet.ts'
 import { hex, now, readRequests, subnet } from '../../helpers/dhcp.ts'
 import { openBench } from '../../helpers/dhcp-listener.ts'
 

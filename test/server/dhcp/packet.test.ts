@@ -2,11 +2,11 @@
 
 import { createRequire } from 'node:module'
 import t from 'tap'
-import { MalformedPacket } from '../../../server/dhcp/codec.ts'
+import { MalformedPacket } from '../../../server/dhcp/codec/codec.ts'
 import { decide } from '../../../server/dhcp/engine.ts'
-import { encodeNested, encodeUuid, readNested, userClasses, uuidOf } from '../../../server/dhcp/nested.ts'
-import { decodeOptions, encodeOptions, type Options, readOptions } from '../../../server/dhcp/options.ts'
-import { decodePacket, encodePacket, type Packet } from '../../../server/dhcp/packet.ts'
+import { encodeNested, encodeUuid, readNested, userClasses, uuidOf } from '../../../server/dhcp/codec/nested.ts'
+import { decodeOptions, encodeOptions, type Options, readOptions } from '../../../server/dhcp/codec/options.ts'
+import { decodePacket, encodePacket, type Packet } from '../../../server/dhcp/codec/packet.ts'
 import { contextOf, hex, readRequests } from '../../helpers/dhcp.ts'
 import { seeded } from '../../helpers/random.ts'
 

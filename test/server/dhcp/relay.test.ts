@@ -1,13 +1,13 @@
 // Relays: what option 82 says and who believes it, which subnet it chooses, and where each answer goes.
 
 import t from 'tap'
-import { MalformedPacket } from '../../../server/dhcp/codec.ts'
-import { createAlarms } from '../../../server/dhcp/alarms.ts'
+import { MalformedPacket } from '../../../server/dhcp/codec/codec.ts'
+import { createAlarms } from '../../../server/dhcp/timeline/alarms.ts'
 import { type Context, findSubnet, openSubnets } from '../../../server/dhcp/context.ts'
 import { decide, type Decision } from '../../../server/dhcp/engine.ts'
-import type { Options } from '../../../server/dhcp/options.ts'
-import { encodePacket, messageType, type MessageName, type Packet } from '../../../server/dhcp/packet.ts'
-import { decodeRelayAgent, encodeRelayAgent, originOf, type RelayAgent } from '../../../server/dhcp/relay.ts'
+import type { Options } from '../../../server/dhcp/codec/options.ts'
+import { encodePacket, messageType, type MessageName, type Packet } from '../../../server/dhcp/codec/packet.ts'
+import { decodeRelayAgent, encodeRelayAgent, originOf, type RelayAgent } from '../../../server/dhcp/codec/relay.ts'
 import { silentLog } from '../../../server/log.ts'
 import { contextOf, distant, hex, now, second, subnet } from '../../helpers/dhcp.ts'
 import { seeded } from '../../helpers/random.ts'

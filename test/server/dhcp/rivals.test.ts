@@ -2,8 +2,8 @@
 
 import t from 'tap'
 import { judge } from '../../../server/cli/doctor/network.ts'
-import { messageType, type Packet } from '../../../server/dhcp/packet.ts'
-import { probeMessage, PROBE_MAC } from '../../../server/dhcp/probe/message.ts'
+import { messageType, type Packet } from '../../../server/dhcp/codec/packet.ts'
+import { probeMessage, PROBE_MAC } from '../../../server/dhcp/rivals/message.ts'
 import {
   AWAY_MS,
   createRivals,
@@ -14,7 +14,7 @@ import {
   type Sighting,
   sightingOfReply,
   sightingOfRequest
-} from '../../../server/dhcp/rivals.ts'
+} from '../../../server/dhcp/rivals/rivals.ts'
 
 const start = new Date('2026-01-02T03:04:05Z')
 const after = (ms: number): Date => new Date(start.getTime() + ms)

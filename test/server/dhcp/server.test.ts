@@ -5,14 +5,9 @@ import { createSocket } from 'node:dgram'
 import t, { type Test as Tap } from 'tap'
 import type { NewEvent } from '../../../server/contract/event.ts'
 import type { Lease } from '../../../server/core/allocation.ts'
-import {
-  type Attachment,
-  startDhcp,
-  type DhcpDeps,
-  type DhcpOptions,
-  type DhcpServer
-} from '../../../server/dhcp/server.ts'
-import { messageType } from '../../../server/dhcp/packet.ts'
+import type { Attachment, DhcpDeps, DhcpOptions } from '../../../server/dhcp/deps.ts'
+import { type DhcpServer, startDhcp } from '../../../server/dhcp/server.ts'
+import { messageType } from '../../../server/dhcp/codec/packet.ts'
 import { readInterface } from '../../../server/dhcp/socket.ts'
 import { silentLog } from '../../../server/log.ts'
 import { exchange, openClient, packetOf, requestAddress, type Asker } from '../../lab/dhcp-client.ts'

@@ -1,11 +1,11 @@
 // Leases through changes of the clock: taken up when the server starts, moved along when somebody sets the time of day
 // (clock.ts). The store's times must follow the index: it refuses an address that by its times is still another's.
 
-import type { Lease } from '../core/allocation.ts'
-import { shift } from '../core/lease-index.ts'
-import type { Log } from '../log.ts'
+import type { Lease } from '../../core/allocation.ts'
+import { shift } from '../../core/lease-index.ts'
+import type { Log } from '../../log.ts'
 import { recount } from './clock.ts'
-import type { Subnet } from './context.ts'
+import type { Subnet } from '../context.ts'
 
 export interface LeaseStore {
   readonly list: () => Promise<readonly Lease[]>

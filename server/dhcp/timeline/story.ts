@@ -1,11 +1,11 @@
 // What the timeline says of a DHCP packet: only of boot clients, since everything else on a network asks for addresses
 // too. Every name that came from the wire is one of ours by then, or a number.
 
-import type { NewEvent } from '../contract/event.ts'
-import type { Decision } from './engine.ts'
-import { type BootFile, describeFirmware, findFirmware } from './firmware.ts'
-import { uuidOf } from './nested.ts'
-import { messageName, type Packet } from './packet.ts'
+import type { NewEvent } from '../../contract/event.ts'
+import type { Decision } from '../engine.ts'
+import { type BootFile, describeFirmware, findFirmware } from '../firmware/firmware.ts'
+import { uuidOf } from '../codec/nested.ts'
+import { messageName, type Packet } from '../codec/packet.ts'
 
 /** The events of one packet and its answer; none when it is of no interest to a machine's story. */
 export function tell(request: Packet, decision: Decision, server: string): NewEvent[] {

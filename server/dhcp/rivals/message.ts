@@ -2,7 +2,7 @@
 // (02 and then "slipw"), with the firmware's options so that boot servers answer as well. It never sends a REQUEST, so
 // nothing is leased to it.
 
-import { messageType, NO_ADDRESS, type Packet } from '../packet.ts'
+import { messageType, NO_ADDRESS, type Packet } from '../codec/packet.ts'
 
 /** Locally administered; the same for every Slipway, so that another server keeps one address for it at most. */
 export const PROBE_MAC = '02:73:6c:69:70:77'

@@ -6,9 +6,9 @@
 //   proxy           one that gives addresses is expected; two are rivals of each other, and so is any that names a boot
 //                   file as well; none means that no machine gets an address
 
-import type { NewEvent } from '../contract/event.ts'
-import type { DhcpServerView, Notice } from '../contract/network.ts'
-import { messageType, NO_ADDRESS, type Packet } from './packet.ts'
+import type { NewEvent } from '../../contract/event.ts'
+import type { DhcpServerView, Notice } from '../../contract/network.ts'
+import { messageType, NO_ADDRESS, type Packet } from '../codec/packet.ts'
 
 type Mode = 'authoritative' | 'proxy'
 export type Place = Pick<DhcpServerView, 'interface' | 'relay'>

@@ -4,15 +4,15 @@
 
 import { randomInt } from 'node:crypto'
 import type { RemoteInfo } from 'node:dgram'
-import { Fault } from '../../core/fault.ts'
-import { contains, networkOf } from '../../core/ipv4.ts'
-import { whyNotBound } from '../bound/socket.ts'
-import { MalformedPacket } from '../codec.ts'
-import type { Interface } from '../context.ts'
-import { decodePacket, encodePacket, messageType, type Packet } from '../packet.ts'
-import { broadcastAddress, openClientSocket } from '../socket.ts'
-import { findNeighbour } from './facts.ts'
-import { PROBE_MAC, probeMessage } from './message.ts'
+import { Fault } from '../../../core/fault.ts'
+import { contains, networkOf } from '../../../core/ipv4.ts'
+import { whyNotBound } from '../../bound/socket.ts'
+import { MalformedPacket } from '../../codec/codec.ts'
+import type { Interface } from '../../context.ts'
+import { decodePacket, encodePacket, messageType, type Packet } from '../../codec/packet.ts'
+import { broadcastAddress, openClientSocket } from '../../socket.ts'
+import { findNeighbour } from '../facts.ts'
+import { PROBE_MAC, probeMessage } from '../message.ts'
 
 export interface ProbeOptions {
   readonly interface: Interface

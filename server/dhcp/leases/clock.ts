@@ -3,7 +3,7 @@
 // long something took tells when: then all leases are moved along with it, so that none ends earlier or later for its
 // client than it was promised. A clock that was set while nobody ran is not noticed but for leases from the future.
 
-import type { Lease } from '../core/allocation.ts'
+import type { Lease } from '../../core/allocation.ts'
 
 /** A time server moves a clock smoothly while it is off by less than this (ntpd: 128 ms; chrony: as configured). */
 export const JUMP_MS = 2000

@@ -1,9 +1,10 @@
 // Reads slipway.yaml. The only place that knows it is a file.
 
 import { readFile } from 'node:fs/promises'
-import { checkConfig, type Config } from './config.ts'
-import { Fault } from './core/fault.ts'
-import { parseYaml } from './yaml.ts'
+import { checkConfig } from './config.ts'
+import type { Config } from './schema.ts'
+import { Fault } from '../core/fault.ts'
+import { parseYaml } from '../yaml.ts'
 
 /** The checked configuration. Throws Fault not_found or unavailable with the remedy, or invalid with every problem. */
 export async function readConfig(file: string): Promise<Config> {

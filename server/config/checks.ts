@@ -1,9 +1,9 @@
 // What slipway.yaml's schema cannot say: values that must fit each other. Each message says what to do.
 
-import type { Config, RawConfig, SubnetConfig } from './config.ts'
-import type { Problem } from './core/fault.ts'
-import { parseAddress } from './core/ipv4.ts'
-import { contains, parseSubnet } from './core/subnet.ts'
+import type { Config, RawConfig, SubnetConfig } from './schema.ts'
+import type { Problem } from '../core/fault.ts'
+import { parseAddress } from '../core/ipv4.ts'
+import { contains, parseSubnet } from '../core/subnet.ts'
 
 /** A machine that is installed keeps its address for longer than a minute, and a rack changes within a month. */
 const LEASE_SECONDS = { min: 60, max: 30 * 86_400 }

@@ -7,10 +7,10 @@
 //   the same, again and again ─► the boot script, if it has HTTP: what we hand out is no newer (chains.ts)
 //   a recent iPXE             ─► the boot script; by HTTPS when its firmware began so
 
-import type { Loader } from '../contract/document.ts'
+import type { Loader } from '../../contract/document.ts'
 import { architectureName, platformOf, RASPBERRY_PI, UBOOT_ARM64 } from './architectures.ts'
-import { ipxeFeature, readNested, userClasses } from './nested.ts'
-import type { Packet } from './packet.ts'
+import { ipxeFeature, readNested, userClasses } from '../codec/nested.ts'
+import type { Packet } from '../codec/packet.ts'
 import { findProgram, type Platform } from './programs.ts'
 
 export interface Firmware {

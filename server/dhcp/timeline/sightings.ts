@@ -1,7 +1,7 @@
 // At which switch port each hardware address was seen last. Only what is new is passed on: a machine that boots ten
 // times a day at its port is written once.
 
-import type { Origin } from './relay.ts'
+import type { Origin } from '../codec/relay.ts'
 
 export interface Sighting {
   readonly mac: string

@@ -1,13 +1,13 @@
 // What the server notices on its networks beside its own work: other DHCP servers (rivals.ts), heard by what machines
 // ask for and by its own probes, and floods (flood.ts). Kept in memory: it is about now.
 
-import type { NewEvent } from '../../contract/event.ts'
-import type { DhcpServerView, Notice } from '../../contract/network.ts'
-import type { Log } from '../../log.ts'
-import type { Interface, Subnet } from '../context.ts'
-import type { Decision } from '../engine.ts'
-import { createFloods, floodNotices, isOfFlood, watchFlood } from '../flood.ts'
-import { NO_ADDRESS, type Packet } from '../packet.ts'
+import type { NewEvent } from '../../../contract/event.ts'
+import type { DhcpServerView, Notice } from '../../../contract/network.ts'
+import type { Log } from '../../../log.ts'
+import type { Interface, Subnet } from '../../context.ts'
+import type { Decision } from '../../engine.ts'
+import { createFloods, floodNotices, isOfFlood, watchFlood } from '../../timeline/flood.ts'
+import { NO_ADDRESS, type Packet } from '../../codec/packet.ts'
 import { type Prober, startProber } from '../probe/server.ts'
 import {
   createRivals,

@@ -2,8 +2,8 @@
 // minute; a relay whose network nobody configured, or a machine that two documents are about, once. On the timeline of
 // a boot client the first two stand in any case.
 
-import type { NewEvent } from '../contract/event.ts'
-import type { Log } from '../log.ts'
+import type { NewEvent } from '../../contract/event.ts'
+import type { Log } from '../../log.ts'
 
 export interface Alarm {
   readonly kind: 'exhausted' | 'no-subnet' | 'two-documents'

@@ -1,7 +1,7 @@
 // Who has which address where another server leases: what machines' REQUESTs said. Claims, used for nothing but whose
 // timeline a transfer is told on.
 
-import type { NewEvent } from '../contract/event.ts'
+import type { NewEvent } from '../../contract/event.ts'
 
 /** Far more than boot at one time: the oldest go. */
 const HOLDERS_MAX = 10_000

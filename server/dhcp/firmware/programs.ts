@@ -1,7 +1,7 @@
 // The boot programs: every file that firmware is told to load, or that what it loaded asks for next. One table says
 // which there are; what an operator lacks (`slipway check`, `doctor`) is read from it too. Bytes are data/files.ts.
 
-import type { Loader } from '../contract/document.ts'
+import type { Loader } from '../../contract/document.ts'
 
 export type Platform = 'bios' | 'uefi-x86_64' | 'uefi-arm64'
 

@@ -1,11 +1,11 @@
 // When strangers are too many for a pool (core/pressure.ts says when), a person is told: once as it begins and once as
 // it ends, and for as long as it lasts in the notices. Pure.
 
-import type { NewEvent } from '../contract/event.ts'
-import type { Notice } from '../contract/network.ts'
-import { isPressing } from '../core/allocation.ts'
-import { isFlood, strangersLately } from '../core/pressure.ts'
-import type { Subnet } from './context.ts'
+import type { NewEvent } from '../../contract/event.ts'
+import type { Notice } from '../../contract/network.ts'
+import { isPressing } from '../../core/allocation.ts'
+import { isFlood, strangersLately } from '../../core/pressure.ts'
+import type { Subnet } from '../context.ts'
 
 export interface Floods {
   readonly lasting: Map<Subnet, { readonly since: Date; refused: number }>
