@@ -131,7 +131,8 @@ export async function startListener(
       // Before the machine can say who it is by HTTP, so that it is found where it is plugged in.
       const met = decision.kind === 'reply' && (decision.type === 'ack' || mode === 'proxy')
       const placed = met && request.relay !== NO_ADDRESS ? sighted(request.mac, originOf(request)) : null
-      await Promise.all([decision.lease === null ? null : deps.leases.save(decision.lease), placed])
+      const saved = decision.lease === null ? null : deps.leases.save(decision.lease)
+      if (saved !== null || placed !== null) await Promise.all([saved, placed])
       if (decision.kind === 'reply') await sendReply(decision, send)
       return null
     } catch (error) {

@@ -7,7 +7,7 @@ import { repeat, spread } from './figures.ts'
 import type { Program, Wire } from './network.ts'
 import { type Durability, startDhcpPeer, startSlipway } from './servers.ts'
 
-const CLIENTS = 20_000
+const CLIENTS = 50_000
 /** dnsmasq takes minutes for more, and fails most of what many ask at once (why was not looked into): one by one. */
 const CLIENTS_DNSMASQ = 1_000
 const WINDOW = 64
