@@ -14,7 +14,9 @@ export interface Traffic {
   readonly close: () => Promise<void>
 }
 
-/** So many that leave at once are worth a call: whoever is answered goes on while the others are (measured: 8 and 64 are slower). */
+/**
+ * So many answers are worth a call: who has his goes on while the others' are made (measured: with 8 or 64 it is slower).
+ */
 const FLUSH_AT = 16
 
 /** After so many reads the event loop has its turn, whatever else waits. */
