@@ -14,9 +14,7 @@ export interface Traffic {
   readonly close: () => Promise<void>
 }
 
-/**
- * So many answers are worth a call: who has his goes on while the others' are made (measured: with 8 or 64 it is slower).
- */
+/** So many answers are worth a call: who has one goes on while others are made (measured: 8 and 64 are slower). */
 const FLUSH_AT = 16
 
 /** After so many reads the event loop has its turn, whatever else waits. */
