@@ -4,10 +4,9 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { randomInt } from 'node:crypto'
-import { MalformedPacket } from '../../server/dhcp/codec/codec.ts'
 import type { Options } from '../../server/dhcp/codec/options.ts'
 import { encodeNested, encodeUuid, ipxeFeature } from '../../server/dhcp/codec/nested.ts'
-import { decodePacket, encodePacket, messageType, NO_ADDRESS, type Packet } from '../../server/dhcp/codec/packet.ts'
+import { encodePacket, messageType, NO_ADDRESS, type Packet, tryDecode } from '../../server/dhcp/codec/packet.ts'
 
 /** What is asking: the firmware of the captures, our iPXE once it runs, or the installed system. */
 export type Asker =
@@ -118,15 +117,6 @@ function answerTo(socket: Socket, { transaction, mac }: Packet, signal: AbortSig
     signal.addEventListener('abort', late)
     socket.on('message', heard)
   })
-}
-
-function tryDecode(bytes: Buffer): Packet | null {
-  try {
-    return decodePacket(bytes)
-  } catch (error) {
-    if (error instanceof MalformedPacket) return null
-    throw error
-  }
 }
 
 /** The header of a request, with the options that the asker puts in every message. */

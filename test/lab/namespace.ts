@@ -51,7 +51,7 @@ export async function createNamespace(area: string, address: string): Promise<Na
   const name = `slipway-${area}-${process.pid}`
   const background = new Set<Background>()
   const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' })
-  const abandon = (): void => remove(name)
+  const abandon = (): void => removeNamespace(name)
   process.once('exit', abandon)
   const interrupted = (): never => process.exit(1)
   process.once('SIGTERM', interrupted)
@@ -77,7 +77,7 @@ export async function createNamespace(area: string, address: string): Promise<Na
     },
     async close() {
       for (const process of [...background].reverse()) await process.stop('SIGTERM')
-      remove(name)
+      removeNamespace(name)
       process.off('exit', abandon)
       process.off('SIGTERM', interrupted)
       process.off('SIGINT', interrupted)
@@ -146,7 +146,7 @@ async function stop(child: ChildProcess, ended: Promise<unknown>, signal: NodeJS
 }
 
 /** Ends whatever runs in the namespace and deletes it: for teardown, also from an exit handler. */
-function remove(name: string): void {
+export function removeNamespace(name: string): void {
   const list = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })
   if (!list.split('\n').some(line => line.split(' ')[0] === name)) return
   for (const pid of execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n').filter(Boolean)) {
@@ -163,7 +163,7 @@ function remove(name: string): void {
 function sweep(area: string): void {
   const list = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })
   for (const [name, pid] of list.matchAll(new RegExp(`^slipway-${area}-([0-9]+)`, 'gm'))) {
-    if (!alive(Number(pid))) remove(name)
+    if (!alive(Number(pid))) removeNamespace(name)
   }
 }
 

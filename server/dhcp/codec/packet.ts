@@ -93,6 +93,16 @@ export function decodePacket(bytes: Buffer): Packet {
   }
 }
 
+/** The same for bytes from a wire: null for what is no message. */
+export function tryDecode(bytes: Buffer): Packet | null {
+  try {
+    return decodePacket(bytes)
+  } catch (error) {
+    if (error instanceof MalformedPacket) return null
+    throw error
+  }
+}
+
 /** Writes a message, padded to BOOTP's size. A server name or boot file too long for its field is left out of it. */
 export function encodePacket(packet: Packet): Buffer {
   // Of Node's pool: memory of its own for each is what the garbage collector is slow with.

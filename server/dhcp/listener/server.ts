@@ -11,12 +11,11 @@ import { silent, startAdvertiser } from '../advertise/server.ts'
 import type { Alarm } from '../timeline/alarms.ts'
 import type { Chains } from '../firmware/chains.ts'
 import type { Send } from '../batch/socket.ts'
-import { MalformedPacket } from '../codec/codec.ts'
 import { type Context, findSubnet, type Interface, type Subnet } from '../context.ts'
 import type { Lookout } from '../rivals/lookout/server.ts'
 import { decide, type Decision } from '../engine.ts'
 import { findFirmware } from '../firmware/firmware.ts'
-import { decodePacket, encodePacket, messageName, messageType, NO_ADDRESS, type Packet } from '../codec/packet.ts'
+import { encodePacket, messageName, messageType, NO_ADDRESS, type Packet, tryDecode } from '../codec/packet.ts'
 import { type Origin, originOf } from '../codec/relay.ts'
 import type { Reply } from '../reply.ts'
 import type { Attachment, DhcpDeps, DhcpOptions } from '../deps.ts'
@@ -190,15 +189,6 @@ function routedClient({ relay, clientAddress }: Packet, peer: RemoteInfo): strin
 function isDistant({ relay }: Packet, routed: string | null, { address, netmask }: Interface): boolean {
   const from = relay === NO_ADDRESS ? routed : relay
   return from !== null && !contains(networkOf(address, netmask), from)
-}
-
-function tryDecode(bytes: Buffer): Packet | null {
-  try {
-    return decodePacket(bytes)
-  } catch (error) {
-    if (error instanceof MalformedPacket) return null
-    throw error
-  }
 }
 
 function resultOf(decision: Decision): string {

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { removeNamespace } from '../../lab/namespace.ts'
 
 export const SERVER = '10.76.0.1'
 export const RELAY = '10.76.0.2'
@@ -36,7 +37,7 @@ export function openWire(folder: string): Wire {
   const server = `slipway-bench-${process.pid}`
   const clients = `${server}-clients`
   const running = new Set<Program>()
-  const abandon = (): void => remove([server, clients])
+  const abandon = (): void => [server, clients].forEach(name => removeNamespace(name))
   process.once('exit', abandon)
   const interrupted = (): never => process.exit(1)
   process.once('SIGINT', interrupted)
@@ -139,20 +140,4 @@ function statusOf(pid: number, key: string): number {
 
 function ip(...args: string[]): void {
   execFileSync('ip', args)
-}
-
-/** Ends what still runs in the namespaces, and deletes them. */
-function remove(names: readonly string[]): void {
-  const there = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })
-  for (const name of names) {
-    if (!there.split('\n').some(line => line.split(' ')[0] === name)) continue
-    for (const pid of execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n').filter(Boolean)) {
-      try {
-        process.kill(Number(pid), 'SIGKILL')
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // it ended by itself in between
-      }
-    }
-    execFileSync('ip', ['netns', 'del', name])
-  }
 }

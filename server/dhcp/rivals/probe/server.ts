@@ -7,9 +7,8 @@ import type { RemoteInfo } from 'node:dgram'
 import { Fault } from '../../../core/fault.ts'
 import { contains, networkOf } from '../../../core/ipv4.ts'
 import { whyNotBound } from '../../bound/socket.ts'
-import { MalformedPacket } from '../../codec/codec.ts'
 import type { Interface } from '../../context.ts'
-import { decodePacket, encodePacket, messageType, type Packet } from '../../codec/packet.ts'
+import { encodePacket, messageType, type Packet, tryDecode } from '../../codec/packet.ts'
 import { broadcastAddress, openClientSocket } from '../../socket.ts'
 import { findNeighbour } from '../facts.ts'
 import { PROBE_MAC, probeMessage } from '../message.ts'
@@ -123,12 +122,7 @@ function whyNot(error: unknown, port: number): string {
 }
 
 function decodeReply(bytes: Buffer): Packet | null {
-  try {
-    const packet = decodePacket(bytes)
-    const type = packet.options.messageType
-    return packet.op === 'reply' && (type === messageType.offer || type === messageType.ack) ? packet : null
-  } catch (error) {
-    if (error instanceof MalformedPacket) return null
-    throw error
-  }
+  const packet = tryDecode(bytes)
+  const type = packet?.options.messageType
+  return packet?.op === 'reply' && (type === messageType.offer || type === messageType.ack) ? packet : null
 }
