@@ -9,6 +9,7 @@ import type { Lease } from './core/allocation.ts'
 import { createBatches } from './core/batches.ts'
 import { keysOf } from './core/identifiers.ts'
 import type { Reservation } from './core/reservations.ts'
+import { shareLooks } from './core/looks.ts'
 import { openKept, openMemory } from './data/assets/memory/files.ts'
 import type { Interface } from './dhcp/context.ts'
 import { createHolders, type Holders } from './dhcp/timeline/holders.ts'
@@ -44,6 +45,8 @@ export interface WireDeps {
 /** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
 const LEASES_AT_ONCE = 128
 const EVENTS_AT_ONCE = 64
+/** Too short to be noticed on a page; a rack that boots has its events written by the dozen. */
+const EVENTS_PATIENCE_MS = 50
 
 /** A network that machines boot from. */
 export interface Network {
@@ -79,7 +82,11 @@ export async function startWire(
   requireKnown(passed, mode === 'off' ? ['tftp', 'boot'] : ['dhcp', 'proxy', 'tftp', 'boot'], config.interfaces)
   const { db, now } = recorder
   const holders = createHolders()
-  const record = createBatches<NewEvent>(EVENTS_AT_ONCE, events => recordAll(recorder, holders, events))
+  const record = createBatches<NewEvent>(
+    EVENTS_AT_ONCE,
+    events => recordAll(recorder, holders, events),
+    EVENTS_PATIENCE_MS
+  )
   const recording = new Set<Promise<void>>()
   const seen = (event: NewEvent): void => {
     if (event.type === 'dhcp.request') holders.learn(event)
@@ -162,7 +169,7 @@ async function startTftps(
 ): Promise<void> {
   const { now } = recorder
   const told = limitEvents({ now, seen, count: metrics.counts.dhcp })
-  const asset = openKept(provisioning.artifacts.locate, openMemory())
+  const asset = shareLooks(openKept(provisioning.artifacts.locate, openMemory()), { now, keepMs: 0 })
   const program = (name: string): Promise<Buffer | null> => asset(`boot/${name}`)
   const done = (transfer: Transfer): void => {
     metrics.counts.tftp(transfer.outcome)

@@ -1,21 +1,32 @@
 // Many small writes as few large ones: what is added while one batch is written goes into the next, all at once. Nobody
-// waits for company longer than packets that are here already are being read. Leaves out what a batch does.
+// waits for company longer than packets that are here already are being read, or than the caller says. Leaves out what
+// a batch does.
 
 export type Add<T> = (item: T) => Promise<void>
 
 /**
  * `write` resolves with one entry an item: null when it was written, else why not. When it rejects, no item was.
- * One batch is under way at a time, in the order of adding.
+ * One batch is under way at a time, in the order of adding. With `patienceMs` a batch that is not full waits so long
+ * for company: for what nobody waits for, which is not to take the processor from what somebody does.
  */
 export function createBatches<T>(
   sizeMax: number,
-  write: (items: readonly T[]) => Promise<readonly (Error | null)[]>
+  write: (items: readonly T[]) => Promise<readonly (Error | null)[]>,
+  patienceMs = 0
 ): Add<T> {
   let waiting: { readonly item: T; readonly done: PromiseWithResolvers<void> }[] = []
   let writing = false
+  let patience: NodeJS.Timeout | null = null
+
+  function begin(): void {
+    writing = true
+    if (patienceMs === 0 || waiting.length >= sizeMax) setImmediate(next, 0)
+    else patience = setTimeout(next, patienceMs, Infinity)
+  }
 
   /** `seen` waited a turn ago: as long as packets come in and add to them, the batch grows. */
   function next(seen: number): void {
+    patience = null
     if (waiting.length > seen && waiting.length < sizeMax) {
       setImmediate(next, waiting.length)
       return
@@ -28,8 +39,8 @@ export function createBatches<T>(
         if (error === null) done.resolve()
         else done.reject(error)
       }
-      writing = waiting.length > 0
-      if (writing) setImmediate(next, 0) // the packets that came meanwhile go along
+      writing = false
+      if (waiting.length > 0) begin() // the packets that came meanwhile go along
     }
     write(batch.map(({ item }) => item)).then(
       results => settle(at => results[at] ?? null),
@@ -40,9 +51,10 @@ export function createBatches<T>(
   return item => {
     const done = Promise.withResolvers<void>()
     waiting.push({ item, done })
-    if (!writing) {
-      writing = true
-      setImmediate(next, 0)
+    if (!writing) begin()
+    else if (patience !== null && waiting.length >= sizeMax) {
+      clearTimeout(patience)
+      next(waiting.length)
     }
     return done.promise
   }

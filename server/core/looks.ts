@@ -15,7 +15,7 @@ export function shareLooks<T>(
     try {
       const found = await look(key)
       if (kept.size >= KEYS_MAX) kept.clear()
-      if (found) kept.set(key, { found, until: now().getTime() + keepMs })
+      if (found && keepMs > 0) kept.set(key, { found, until: now().getTime() + keepMs })
       return found
     } finally {
       under.delete(key)

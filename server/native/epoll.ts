@@ -1,7 +1,7 @@
 // Waiting for many sockets at once (epoll(7)) outside Node's own event loop, for a thread that does nothing else. The
 // descriptors that are watched stay their owner's; so do the two that this opens, which any thread may use and close.
 
-import { type Libc, openLibc } from './libc.ts'
+import { type Libc, openLibc, pointerTo } from './libc.ts'
 
 const EPOLL_CLOEXEC = 0x80000
 const EFD_CLOEXEC = 0x80000
@@ -12,6 +12,7 @@ export const EPOLLIN = 0x001
 export const EPOLLOUT = 0x004
 export const EPOLLERR = 0x008
 export const EPOLLHUP = 0x010
+export const EPOLLET = 0x80000000
 
 /** struct epoll_event is packed on x86-64 alone: <sys/epoll.h>, __EPOLL_PACKED. */
 const [EVENT_BYTES, DATA_AT] = process.arch === 'x64' ? [12, 4] : [16, 8]
@@ -24,7 +25,7 @@ export interface Poll {
 }
 
 export interface Waiter {
-  /** Level-triggered; false when the system refuses. */
+  /** Level-triggered unless with EPOLLET; false when the system refuses. */
   readonly add: (handle: number, events: number) => boolean
   /** Needed even before a close: a duplicate of the descriptor would keep it watched. */
   readonly remove: (handle: number) => void
@@ -56,13 +57,14 @@ const one = Buffer.from('0100000000000000', 'hex')
 
 /** Wakes who waits, or else the next one who would. */
 export function ring({ bell }: Poll): void {
-  openLibc()?.write(bell, one, 8n)
+  openLibc()?.write(bell, one, 8)
 }
 
 /** For one thread. */
 export function waiterOn(libc: Libc, { poll, bell }: Poll): Waiter {
   const event = Buffer.alloc(EVENT_BYTES)
   const events = Buffer.alloc(EVENT_BYTES * EVENTS_MAX)
+  const eventsAt = pointerTo(events)
   const count = Buffer.alloc(8)
   const control = (operation: number, handle: number, wanted: number): boolean => {
     event.writeUInt32LE(wanted, 0)
@@ -73,12 +75,12 @@ export function waiterOn(libc: Libc, { poll, bell }: Poll): Waiter {
     add: (handle, wanted) => control(EPOLL_CTL_ADD, handle, wanted),
     remove: handle => void control(EPOLL_CTL_DEL, handle, 0),
     wait(ms, ready) {
-      const found = Number(libc.epoll_wait(poll, events, EVENTS_MAX, ms))
+      const found = Number(libc.epoll_wait(poll, eventsAt, EVENTS_MAX, ms))
       let isRung = false
       for (let i = 0; i < found; i++) {
         const at = i * EVENT_BYTES
         const handle = events.readInt32LE(at + DATA_AT)
-        if (handle === bell) isRung = libc.read(bell, count, 8n) !== -1n
+        if (handle === bell) isRung = libc.read(bell, count, 8) !== -1
         else ready(handle, events.readUInt32LE(at))
       }
       return isRung

@@ -10,11 +10,9 @@ export interface Libc {
   readonly bind: Call
   readonly connect: Call
   readonly ioctl: Call
-  readonly send: Call
   readonly sendto: Call
   readonly sendmmsg: Call
   readonly recvmmsg: Call
-  readonly recv: Call
   readonly recvfrom: Call
   readonly close: Call
   readonly shutdown: Call
@@ -35,17 +33,16 @@ const signatures = {
   bind: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   connect: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   ioctl: { arguments: ['int32', 'uint64', 'pointer'], return: 'int32' },
-  send: { arguments: ['int32', 'pointer', 'uint64', 'int32'], return: 'int64' },
   sendto: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'], return: 'int64' },
   sendmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32'], return: 'int32' },
   recvmmsg: { arguments: ['int32', 'pointer', 'uint32', 'int32', 'pointer'], return: 'int32' },
-  recv: { arguments: ['int32', 'pointer', 'uint64', 'int32'], return: 'int64' },
   recvfrom: { arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'pointer'], return: 'int64' },
   close: { arguments: ['int32'], return: 'int32' },
   shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
   fcntl: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },
-  read: { arguments: ['int32', 'pointer', 'uint64'], return: 'int64' },
-  write: { arguments: ['int32', 'pointer', 'uint64'], return: 'int64' },
+  // A few bytes at a time, so that no large integers are needed; and three arguments, which Node passes fastest.
+  read: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
+  write: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   sendfile: { arguments: ['int32', 'int32', 'pointer', 'uint64'], return: 'int64' },
   eventfd: { arguments: ['uint32', 'int32'], return: 'int32' },
   epoll_create1: { arguments: ['int32'], return: 'int32' },

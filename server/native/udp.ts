@@ -37,7 +37,7 @@ export function socketAddress({ address, port }: Place): Buffer {
 
 /** Sends one packet; false when the system refuses, be it for lack of room or for an earlier packet's ICMP answer. */
 export function sendPacket(libc: Libc, handle: number, bytes: Buffer | bigint, length: number): boolean {
-  return Number(libc.send(handle, bytes, BigInt(length), 0)) === length
+  return libc.write(handle, bytes, length) === length
 }
 
 /**
@@ -49,6 +49,6 @@ export function partSends(libc: Libc, handle: number, size: number): boolean {
 }
 
 /** The length of the packet that was read into so much room; -1 when there is none. What is longer is cut. */
-export function receivePacket(libc: Libc, handle: number, bytes: Buffer | bigint, room: bigint): number {
-  return Number(libc.recv(handle, bytes, room, 0))
+export function receivePacket(libc: Libc, handle: number, bytes: Buffer | bigint, room: number): number {
+  return libc.read(handle, bytes, room) as number
 }

@@ -19,6 +19,8 @@ export interface Session {
   readonly blockSize: number
   readonly windowSize: number
   readonly timeoutMs: number
+  /** In the whole file: the last block is the first short one, so whole blocks are followed by an empty one. */
+  readonly blocks: number
   /** Blocks that the client has acknowledged, counted without wrapping. */
   readonly acknowledged: number
   /** The last block sent; equal to `acknowledged` while the OACK is out. */
@@ -27,6 +29,9 @@ export interface Session {
   readonly state: 'options' | 'data' | 'closed'
   readonly options: Options
 }
+
+/** One that nobody else holds. */
+export type Owned = { -readonly [Key in keyof Session]: Session[Key] }
 
 export type Event =
   | { readonly type: 'packet'; readonly packet: Packet }
@@ -64,9 +69,11 @@ const PATIENCE = 3
 export function open(file: Buffer, requested: Options): Step {
   const options = negotiate(file, requested)
   const plain = Object.keys(options).length === 0
+  const blockSize = Number(options.blksize ?? BLOCK_SIZE)
   const session: Session = {
     file,
-    blockSize: Number(options.blksize ?? BLOCK_SIZE),
+    blockSize,
+    blocks: Math.floor(file.length / blockSize) + 1, // RFC 1350 §6
     windowSize: Number(options.windowsize ?? 1),
     timeoutMs: options.timeout === undefined ? TIMEOUT_MS : Number(options.timeout) * 1000,
     acknowledged: 0,
@@ -116,7 +123,21 @@ function acknowledge(session: Session, block: number): Step {
   const ahead = (block - session.acknowledged) & 0xffff
   if (ahead === 0 || ahead > session.sent - session.acknowledged) return [session, []]
   const next = { ...session, acknowledged: session.acknowledged + ahead, attempt: 1 }
-  return next.acknowledged === blocksIn(next) ? close(next, 'complete') : transmit(next)
+  return next.acknowledged === next.blocks ? close(next, 'complete') : transmit(next)
+}
+
+/**
+ * step() for what comes most often, the ACK of all that was sent while there is more to send: changes the session
+ * itself, which must be its owner's alone, and makes no objects. Blocks acknowledged + 1 to sent are then to be sent.
+ * False, and nothing changed, for any other ACK.
+ */
+export function advance(session: Owned, block: number): boolean {
+  const { state, sent, blocks } = session
+  if (state !== 'data' || sent === session.acknowledged || (sent & 0xffff) !== block || sent === blocks) return false
+  session.acknowledged = sent
+  session.sent = Math.min(sent + session.windowSize, blocks)
+  session.attempt = 1
+  return true
 }
 
 /** Sends what is not acknowledged: the OACK, or the window after the last acknowledged block. */
@@ -126,7 +147,7 @@ function transmit(session: Session): Step {
   if (session.state === 'options') {
     return [session, [{ type: 'send', packet: { op: 'oack', options: session.options } }, wait]]
   }
-  const sent = Math.min(session.acknowledged + session.windowSize, blocksIn(session))
+  const sent = Math.min(session.acknowledged + session.windowSize, session.blocks)
   const blocks: Effect = { type: 'blocks', first: session.acknowledged + 1, count: sent - session.acknowledged }
   return [{ ...session, sent }, [blocks, wait]]
 }
@@ -149,11 +170,6 @@ export function encodeBlocks({ file, blockSize }: Session, first: number, count:
 /** The most that encodeBlocks writes for this session. */
 export function windowBytes({ blockSize, windowSize }: Session): number {
   return (blockSize + 4) * windowSize
-}
-
-/** The last block is the first short one, so a file of whole blocks ends with an empty one (RFC 1350 §6). */
-function blocksIn({ file, blockSize }: Session): number {
-  return Math.floor(file.length / blockSize) + 1
 }
 
 function close(session: Session, outcome: Outcome): Step {

@@ -26,16 +26,18 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
   const worker = new Worker(new URL('./main.ts', import.meta.url), { workerData: poll })
   const waiting = new Map<number, Waiting>()
   let plain: Carrier | null = null
+  let isOver = false
   let count = 0
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-  worker.on('message', (report: Report) => {
+  worker.on('message', (reports: readonly Report[]) => reports.forEach(hear))
+  const hear = (report: Report): void => {
     const asked = waiting.get(report.id)
     if (report.type === 'proven') return asked?.proven()
     waiting.delete(report.id)
     if (waiting.size === 0) worker.unref()
     if (report.type === 'ended') asked?.resolve(report.outcome)
     else asked?.reject(new Error(report.message))
-  })
+  }
   worker.on('error', error => {
     plain = openDgramCarrier()
     failed(error)
@@ -44,9 +46,16 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
   })
   worker.unref() // it keeps no program alive that has nothing else to do: only its transfers do
 
+  /** Of this turn of the event loop: a rack asks at once, and each message wakes the other thread. */
+  let orders: Order[] = []
   function order(what: Order): void {
-    worker.postMessage(what, [])
-    ring(poll)
+    if (orders.length === 0) setImmediate(send)
+    orders.push(what)
+  }
+  function send(): void {
+    worker.postMessage(orders, [])
+    orders = []
+    if (!isOver) ring(poll)
   }
 
   function carry(errand: Errand, proven: () => void): Carriage {
@@ -63,6 +72,7 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
     worker.ref()
     order({ type: 'close' })
     await exited
+    isOver = true
     closePoll(poll)
   }
   return { carry, close }

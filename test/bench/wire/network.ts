@@ -9,6 +9,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { removeNamespace } from '../../lab/namespace.ts'
 
 export const SERVER = '10.76.0.1'
+/** Of the peers that run at the same time as Slipway. */
+export const PEERS = { atftpd: '10.76.0.11', 'tftpd-hpa': '10.76.0.12', dnsmasq: '10.76.0.13' } as const
 export const RELAY = '10.76.0.2'
 export const SUBNET = '10.76.0.0/15'
 /** Every address of the upper half is the clients': each simulated machine speaks from its own. */
@@ -25,6 +27,8 @@ export interface Program {
 
 export interface Wire {
   readonly folder: string
+  /** Gives the servers' side one more address, for a peer that runs beside Slipway. */
+  readonly addAddress: (address: string) => void
   readonly start: (name: string, command: readonly string[]) => Program
   /** Runs one client program to its end; what it prints is JSON. */
   readonly load: (file: string, input: object) => Promise<unknown>
@@ -69,6 +73,7 @@ export function openWire(folder: string): Wire {
 
   return {
     folder,
+    addAddress: address => ip('-n', server, 'addr', 'add', `${address}/15`, 'dev', INTERFACE),
     start,
     load: (file, input) => load(clients, file, input),
     async close() {

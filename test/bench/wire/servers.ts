@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stringify } from 'yaml'
-import { INTERFACE, POOL, type Program, SERVER, SUBNET, type Wire } from './network.ts'
+import { INTERFACE, PEERS, POOL, type Program, SERVER, SUBNET, type Wire } from './network.ts'
 
 export const CONTROL_PORT = 8443
 const READY_MS_MAX = 20_000
@@ -93,17 +93,17 @@ function configText(data: string, durability: Durability): string {
   })
 }
 
-export async function startTftpPeer(
-  wire: Wire,
-  name: 'atftpd' | 'tftpd-hpa' | 'dnsmasq',
-  files: string
-): Promise<Program> {
+/** On an address of its own, so that it can be asked in turn with the others. */
+export async function startTftpPeer(wire: Wire, name: keyof typeof PEERS, files: string): Promise<Program> {
+  const address = PEERS[name]
+  wire.addAddress(address)
+  const tftp = ['--enable-tftp', `--tftp-root=${files}`, '--tftp-max=1000']
   const commands = {
-    atftpd: ['--daemon', '--no-fork', '--bind-address', SERVER, '--maxthread', '1000', '--user', 'root.root', files],
-    'tftpd-hpa': ['-L', '-a', `${SERVER}:69`, '-u', 'root', '-s', files],
-    dnsmasq: [...dnsmasqBase, '--enable-tftp', `--tftp-root=${files}`, '--tftp-max=1000']
+    atftpd: ['--daemon', '--no-fork', '--bind-address', address, '--maxthread', '1000', '--user', 'root.root', files],
+    'tftpd-hpa': ['-L', '-a', `${address}:69`, '-u', 'root', '-s', files],
+    dnsmasq: [...dnsmasqBase, `--listen-address=${address}`, '--bind-interfaces', ...tftp]
   }
-  return await startPeer(wire, name, commands[name], 69)
+  return await startPeer(wire, name, commands[name], address, 69)
 }
 
 export async function startDhcpPeer(wire: Wire, name: 'kea' | 'dnsmasq', leases: string): Promise<Program> {
@@ -111,13 +111,13 @@ export async function startDhcpPeer(wire: Wire, name: 'kea' | 'dnsmasq', leases:
   if (name === 'dnsmasq') {
     const range = `--dhcp-range=${POOL.first},${POOL.last},255.254.0.0,1h`
     const args = [range, '--dhcp-lease-max=100000', '--no-ping', '--dhcp-authoritative', `--dhcp-leasefile=${file}`]
-    return await startPeer(wire, name, [...dnsmasqBase, ...args], 67)
+    return await startPeer(wire, name, [...dnsmasqBase, `--interface=${INTERFACE}`, ...args], '0.0.0.0', 67)
   }
   writeFileSync(`${file}.json`, keaText(file))
-  return await startPeer(wire, name, ['-c', `${file}.json`], 67)
+  return await startPeer(wire, name, ['-c', `${file}.json`], SERVER, 67)
 }
 
-const dnsmasqBase = ['-k', '-C', '/dev/null', '--port=0', `--interface=${INTERFACE}`, '--user=root', '--quiet-dhcp']
+const dnsmasqBase = ['-k', '-C', '/dev/null', '--port=0', '--user=root', '--quiet-dhcp']
 
 function keaText(file: string): string {
   return JSON.stringify({
@@ -141,19 +141,26 @@ http { sendfile on; tcp_nopush on; access_log off; client_body_temp_path ${wire.
 server { listen ${SERVER}:80; location /assets/ { alias ${files}/; } } }
 `
   )
-  return await startPeer(wire, 'nginx', ['-c', config, '-p', wire.folder], 80)
+  return await startPeer(wire, 'nginx', ['-c', config, '-p', wire.folder], SERVER, 80)
 }
 
-async function startPeer(wire: Wire, name: PeerName, args: readonly string[], port: number): Promise<Program> {
+async function startPeer(
+  wire: Wire,
+  name: PeerName,
+  args: readonly string[],
+  address: string,
+  port: number
+): Promise<Program> {
   const env = ['env', `KEA_LOCKFILE_DIR=${wire.folder}`, `KEA_PIDFILE_DIR=${wire.folder}`]
   const program = wire.start(name, [...env, findPeer(name) ?? name, ...args])
-  await until(() => isOpen(program.pid, port), `${name} (see ${name}.log)`)
+  await until(() => isOpen(program.pid, address, port), `${name} (see ${name}.log)`)
   return program
 }
 
-/** Whether anything in that process's namespace listens on the port. */
-function isOpen(pid: number, port: number): boolean {
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
+/** Whether anything in that process's namespace listens there: as /proc/net writes it, the address from its end. */
+function isOpen(pid: number, address: string, port: number): boolean {
+  const bytes = [...address.split('.').map(Number).toReversed(), port >> 8, port & 0xff]
+  const hex = Buffer.from(bytes).toString('hex').toUpperCase().replace(/.{4}$/, ':$& ')
   const [udp, tcp] = ['udp', 'tcp'].map(kind => `/proc/${pid}/net/${kind}`)
   // Before `ip netns exec` has changed over, /proc shows the machine's own sockets.
   if (udp === undefined || tcp === undefined || !existsSync(udp) || !isInside(pid)) return false

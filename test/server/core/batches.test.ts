@@ -4,13 +4,17 @@ import t from 'tap'
 import { createBatches } from '../../../server/core/batches.ts'
 
 /** Batches of numbers that are written when the test says so. */
-function open(sizeMax: number) {
+function open(sizeMax: number, patienceMs = 0) {
   const batches: { items: readonly number[]; result: PromiseWithResolvers<readonly (Error | null)[]> }[] = []
-  const add = createBatches<number>(sizeMax, items => {
-    const result = Promise.withResolvers<readonly (Error | null)[]>()
-    batches.push({ items, result })
-    return result.promise
-  })
+  const add = createBatches<number>(
+    sizeMax,
+    items => {
+      const result = Promise.withResolvers<readonly (Error | null)[]>()
+      batches.push({ items, result })
+      return result.promise
+    },
+    patienceMs
+  )
   return { batches, add }
 }
 
@@ -68,4 +72,27 @@ t.test('a failure is that of one item, or of all in its batch', async t => {
   await turn()
   batches[2]!.result.resolve([null])
   t.equal(await again, 'written', 'and it goes on')
+})
+
+t.test('with patience, a batch that is not full waits for company', async t => {
+  const { batches, add } = open(3, 20)
+  const begun = performance.now()
+  const added = [add(1)]
+  await turn()
+  t.equal(batches.length, 0)
+  added.push(add(2))
+  while (batches.length === 0) await turn()
+  t.ok(performance.now() - begun >= 19, 'so long')
+  t.same(batches[0]!.items, [1, 2])
+  added.push(add(3), add(4))
+  batches[0]!.result.resolve([null, null])
+  await turn()
+  t.equal(batches.length, 1, 'what came meanwhile waits, too')
+  added.push(add(5), add(6))
+  t.same(batches[1]?.items, [3, 4, 5], 'a full one waits for nobody')
+  batches[1]!.result.resolve([null, null, null])
+  while (batches.length === 2) await turn()
+  t.same(batches[2]!.items, [6])
+  batches[2]!.result.resolve([null])
+  await Promise.all(added)
 })

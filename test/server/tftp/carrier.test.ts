@@ -23,6 +23,8 @@ async function take(carrier: Carrier, options: Options): Promise<{ bytes: Buffer
     if (packet.op === 'data' && packet.block === blocks.length + 1) blocks.push(packet.bytes)
     else if (packet.op !== 'oack') throw new Error(`out of order on loopback: ${packet.op}`)
     const isLast = packet.op === 'data' && packet.bytes.length < blockSize
+    // Nothing at all is a packet, too: it is read, and waited for no more.
+    if (blocks.length === 3) socket.send('', from.port, from.address)
     if (blocks.length % windowSize === 0 || isLast) {
       socket.send(encode({ op: 'ack', block: blocks.length }), from.port, from.address)
     }
@@ -67,6 +69,8 @@ for (const [name, open] of Object.entries({ thread: openCarrier, plain: openDgra
     await once(silent, 'message')
     stopped.stop()
     t.equal(await stopped.ended, 'stopped')
+    const many = await Promise.all(Array.from({ length: 40 }, () => take(carrier, { blksize: '1468' })))
+    t.same(new Set(many.map(({ bytes, outcome }) => `${outcome} ${bytes.equals(file)}`)), new Set(['complete true']))
     await t.rejects(carrier.carry({ ...errandTo(port), address: '192.0.2.1' }, () => undefined).ended)
     await carrier.close()
   })

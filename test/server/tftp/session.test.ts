@@ -1,8 +1,10 @@
 // One transfer as traces: a file of that size, these options, these events, those effects. Then packets and names.
 
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { decode, encode, normaliseName, type Packet } from '../../../server/tftp/packet.ts'
 import {
+  advance,
   encodeBlocks,
   type Event,
   open,
@@ -11,6 +13,7 @@ import {
   type Step,
   toNetascii
 } from '../../../server/tftp/session.ts'
+import { seeded } from '../../helpers/random.ts'
 
 const ack = (block: number): Event => ({ type: 'packet', packet: { op: 'ack', block } })
 const abort: Event = { type: 'packet', packet: { op: 'error', code: 8, message: 'User aborted the transfer' } }
@@ -255,3 +258,27 @@ const names: Array<[asked: string, name: string | null]> = [
   ].map((asked): [string, null] => [asked, null])
 ]
 for (const [asked, name] of names) t.equal(normaliseName(asked), name, `name ${JSON.stringify(asked.slice(0, 30))}`)
+
+t.test('the short way is the long one', async t => {
+  const random = seeded(7)
+  const below = (end: number): number => Math.floor(random() * end)
+  let short = 0
+  for (let run = 0; run < 200; run++) {
+    // Long enough at 8 bytes a block that numbers wrap.
+    const file = Buffer.alloc(run === 0 ? 600_000 : below(20_000))
+    let [session] = open(file, { blksize: run === 0 ? '8' : '512', windowsize: String(1 + below(32)) })
+    while (session.state !== 'closed') {
+      const stray = random() < 0.2 && run > 0
+      const block = (stray ? below(0x10000) : session.sent) & 0xffff
+      const [next, [effect]] = step(session, ack(block))
+      const own = { ...session }
+      const isTaken = advance(own, block)
+      if (isTaken) short++
+      const told = isTaken && { type: 'blocks', first: own.acknowledged + 1, count: own.sent - own.acknowledged }
+      const expected = isTaken ? [next, effect] : [session, false]
+      if (!isDeepStrictEqual([own, told], expected)) t.strictSame([own, told], expected, `run ${run}, ACK ${block}`)
+      session = next
+    }
+  }
+  t.ok(short > 2_000, `taken ${short} times`)
+})
