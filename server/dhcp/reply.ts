@@ -115,7 +115,7 @@ function leasing(
       messageType: messageType[type],
       serverId: serverIdOf(request, context),
       ...(address === null ? {} : times(subnet.leaseSeconds)),
-      ...networkOptions(subnet),
+      ...(optionsOf.get(subnet) ?? networkOptions(subnet)),
       ...bootOptions(boot, context),
       ...tftpServers(request, boot, context),
       // HTTP boot takes no answer without it; PXE must not get its own class without option 43 (see proxyReply).
@@ -133,14 +133,20 @@ function times(leaseSeconds: number): Options {
   return { leaseSeconds, renewalSeconds, rebindingSeconds: Math.floor(leaseSeconds * 0.875) }
 }
 
-function networkOptions({ network, gateway, dns, domain }: Subnet): Options {
-  return {
+/** The same for all machines of a subnet, written out once. */
+const optionsOf = new WeakMap<Subnet, Options>()
+
+function networkOptions(subnet: Subnet): Options {
+  const { network, gateway, dns, domain } = subnet
+  const options = {
     subnetMask: toAddress(network.netmask),
     broadcastAddress: broadcastOf(network),
     ...(gateway === null ? {} : { routers: [gateway] }),
     ...(dns.length === 0 ? {} : { dnsServers: dns }),
     ...(domain === null ? {} : { domain })
   }
+  optionsOf.set(subnet, options)
+  return options
 }
 
 /** Our address, or the one that the relay lends us, so that renewals go through it as well (RFC 5107 §4). */

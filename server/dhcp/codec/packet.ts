@@ -105,8 +105,7 @@ export function tryDecode(bytes: Buffer): Packet | null {
 
 /** Writes a message, padded to BOOTP's size. A server name or boot file too long for its field is left out of it. */
 export function encodePacket(packet: Packet): Buffer {
-  // Of Node's pool: memory of its own for each is what the garbage collector is slow with.
-  const bytes = Buffer.allocUnsafe(sizeOfPacket(packet)).fill(0)
+  const bytes = scratch.fill(0, 0, HEADER)
   bytes[0] = packet.op === 'request' ? 1 : 2
   bytes[1] = ETHERNET
   bytes[2] = 6
@@ -122,9 +121,16 @@ export function encodePacket(packet: Packet): Buffer {
   writeText(bytes, packet.serverName, NAME, FILE)
   writeText(bytes, packet.bootFile, FILE, FILE_END)
   bytes.writeUInt32BE(COOKIE, 236)
-  writeOptions(packet.options, bytes, HEADER)
-  return bytes
+  const end = writeOptions(packet.options, bytes, HEADER)
+  if (end > scratch.length) throw new RangeError(`a message of ${end} bytes`)
+  // Of Node's pool: memory of its own for each is what the garbage collector is slow with.
+  const own = Buffer.allocUnsafe(Math.max(end, PACKET_SIZE_MIN)).fill(0, end)
+  scratch.copy(own, 0, 0, end)
+  return own
 }
+
+/** Where a message is written before its length is known; no datagram is longer. */
+const scratch = Buffer.alloc(1 << 16)
 
 /** How many bytes encodePacket() would give. */
 export function sizeOfPacket({ options }: Packet): number {
