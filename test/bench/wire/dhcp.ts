@@ -84,25 +84,44 @@ async function measure(wire: Wire, { clients, window, start }: Contender, run: n
 
 const LEVELS = [100, 1_000, 10_000, 50_000]
 /** The same hundred machines at each level, so often that the clock of CPU time (10 ms) is fine enough. */
-const ROUNDS = 60
+const ROUNDS = 120
 
-/** What an exchange costs the server when it holds few leases and when it holds many. */
+/**
+ * What an exchange costs the server when it holds few leases and when it holds many: each level in turn, run by run, so
+ * that what else the machine does befalls all alike.
+ */
 export async function measureGrowth(wire: Wire, { runs, told }: Plan): Promise<void> {
-  const program = await startSlipway(wire, 'slipway-growth', () => {})
-  const exchange = async (first: number, clients: number, rounds: number): Promise<number> => {
-    const before = program.cpu()
-    const { done } = (await wire.load('dhcp-load.ts', { first, clients, rounds, window: 64 })) as Seen
-    return ((program.cpu() - before) / done) * 1e6
-  }
-  await exchange(1, LEVELS[0]!, ROUNDS * 5) // code that is warm, as it is in a server that has run for a while
-  let held = LEVELS[0]!
+  const start = (level: number): Promise<Program> => startSlipway(wire, `slipway-growth-${level}`, () => {})
   for (const level of LEVELS) {
-    if (level > held) await exchange(1 + held, level - held, 1)
-    held = level
-    const costs = await repeat(runs, () => exchange(1, LEVELS[0]!, ROUNDS))
-    const notes = { 'resident MB': program.residentMB().toFixed(0) }
-    const figure = `DHCP, server CPU an exchange, ${held} leases`
-    told({ figure, server: 'Slipway, fsync first', unit: 'µs', value: spread(costs), notes })
+    const program = await start(level)
+    await wire.load('dhcp-load.ts', { first: 1, clients: level, rounds: 1, window: WINDOW })
+    await program.stop()
   }
-  await program.stop()
+  const costs = await repeat(runs, async () => {
+    const seen: { cost: number; residentMB: number }[] = []
+    for (const level of LEVELS) {
+      const program = await start(level)
+      await exchange(wire, program, ROUNDS * 5) // code that is warm, as it is in a server that has run for a while
+      seen.push({ cost: await exchange(wire, program, ROUNDS), residentMB: program.residentMB() })
+      await program.stop()
+    }
+    return seen
+  })
+  for (const [n, level] of LEVELS.entries()) {
+    const seen = costs.map(run => run[n]!)
+    told({
+      figure: `DHCP, server CPU an exchange, ${level} leases`,
+      server: 'Slipway, fsync first',
+      unit: 'µs',
+      value: spread(seen.map(({ cost }) => cost)),
+      notes: { 'resident MB': spread(seen.map(({ residentMB }) => residentMB)).median.toFixed(0) }
+    })
+  }
+}
+
+/** The server's CPU time for each exchange, in µs. */
+async function exchange(wire: Wire, program: Program, rounds: number): Promise<number> {
+  const before = program.cpu()
+  const { done } = (await wire.load('dhcp-load.ts', { first: 1, clients: LEVELS[0]!, rounds, window: WINDOW })) as Seen
+  return ((program.cpu() - before) / done) * 1e6
 }

@@ -50,7 +50,7 @@ export function remedyFor(missing: readonly PeerName[]): string {
 /** What a lease survives before its ACK leaves: a power cut, or the end of the server. */
 export type Durability = 'committed' | 'written'
 
-/** Starts Slipway in a data folder of its own; `data` may hold files already. */
+/** Starts Slipway in a data folder of that name, which may be there from a run before; `prepare` may put files into it. */
 export async function startSlipway(
   wire: Wire,
   name: string,
@@ -58,7 +58,7 @@ export async function startSlipway(
   durability: Durability = 'committed'
 ): Promise<Program> {
   const data = join(wire.folder, name)
-  mkdirSync(data, { mode: 0o700 })
+  mkdirSync(data, { mode: 0o700, recursive: true })
   prepare(data)
   const config = `${data}.yaml`
   writeFileSync(config, configText(data, durability), { mode: 0o600 })
