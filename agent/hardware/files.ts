@@ -115,6 +115,7 @@ async function readKernelConfig(root: string, release: string): Promise<readonly
     `/boot/config-${release}`
   ]
   const wanted = new Set(kernelOptions.flatMap(option => [`CONFIG_${option}=y`, `CONFIG_${option}=m`]))
+  // Few kernels offer it: the files that packages install are next.
   const packed = await readFile(join(root, '/proc/config.gz')).catch(() => null)
   let text = packed === null ? null : await unpack(packed)
   for (const path of plain) text ??= await read(join(root, path))
@@ -123,6 +124,7 @@ async function readKernelConfig(root: string, release: string): Promise<readonly
 
 async function unpack(packed: Buffer): Promise<string | null> {
   const { gunzip } = await import('node:zlib')
+  // Damaged is as good as absent: the plain files are next.
   const text = await promisify(gunzip)(packed).catch(() => null)
   return text === null ? null : text.toString('utf8')
 }
@@ -130,7 +132,7 @@ async function unpack(packed: Buffer): Promise<string | null> {
 /** An EFI variable: four bytes of attributes, then its value (kernel: efivarfs). */
 async function readSecureBoot(root: string): Promise<number | null> {
   const path = join(root, '/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c')
-  const bytes = await readFile(path).catch(() => null)
+  const bytes = await readFile(path).catch(() => null) // BIOS has no such variable: not known is an answer
   return bytes === null ? null : (bytes[4] ?? null)
 }
 
@@ -165,6 +167,7 @@ async function names(folder: string): Promise<readonly string[]> {
   return (await readdir(folder).catch((): string[] => [])).toSorted((a, b) => (a < b ? -1 : 1))
 }
 
+/** A fact that this machine or its kernel does not offer is left out: no label is made of it. */
 async function read(path: string): Promise<string | null> {
   const text = await readFile(path, 'utf8').catch(() => null)
   return text === null ? null : text.trim()

@@ -49,7 +49,7 @@ function parseOwned(text: string | undefined): readonly string[] {
     const value: unknown = JSON.parse(text)
     return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
   } catch {
-    return []
+    return [] // what is no JSON is no list of names either
   }
 }
 

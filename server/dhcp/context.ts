@@ -4,6 +4,7 @@ import { createIndex, know, type Lease, type Pool } from '../core/allocation.ts'
 import { broadcastOf, contains, networkOf, type Network, toAddress, toNetwork } from '../core/ipv4.ts'
 import type { LeaseIndex } from '../core/lease-index.ts'
 import { type Reservation, reserve } from '../core/reservations.ts'
+import type { Options } from './codec/options.ts'
 import type { BootWay } from './firmware/firmware.ts'
 import type { Origin } from './codec/relay.ts'
 
@@ -32,6 +33,8 @@ export interface Subnet extends SubnetConfig {
   readonly index: LeaseIndex
   /** How long an address is held for the machine that it was offered to. */
   readonly offerMs: number
+  /** What each machine of it is told. */
+  readonly options: Options
 }
 
 /** Long enough for firmware that waits four seconds for other offers. */
@@ -62,8 +65,18 @@ export function openSubnets(
     const taken = [...servers, toAddress(network.network), broadcastOf(network)]
     if (config.gateway !== null) taken.push(config.gateway)
     const index = createIndex(config.pool, taken, leases, inside(network, reservations, taken))
-    return { ...config, network, index, offerMs: OFFER_MS }
+    return { ...config, network, index, offerMs: OFFER_MS, options: networkOptions(config, network) }
   })
+}
+
+function networkOptions({ gateway, dns, domain }: SubnetConfig, network: Network): Options {
+  return {
+    subnetMask: toAddress(network.netmask),
+    broadcastAddress: broadcastOf(network),
+    ...(gateway === null ? {} : { routers: [gateway] }),
+    ...(dns.length === 0 ? {} : { dnsServers: dns }),
+    ...(domain === null ? {} : { domain })
+  }
 }
 
 /** Replaces the reservations of all subnets; returns those that none of them can keep. */

@@ -2,7 +2,6 @@
 // firmware is obeyed here, each piece with its source.
 
 import type { Lease } from '../core/allocation.ts'
-import { broadcastOf, toAddress } from '../core/ipv4.ts'
 import type { Context, Subnet } from './context.ts'
 import { type BootFile, bootFileFor, type Firmware } from './firmware/firmware.ts'
 import { encodeNested, noPxeDhcp, readNested } from './codec/nested.ts'
@@ -115,7 +114,7 @@ function leasing(
       messageType: messageType[type],
       serverId: serverIdOf(request, context),
       ...(address === null ? {} : times(subnet.leaseSeconds)),
-      ...(optionsOf.get(subnet) ?? networkOptions(subnet)),
+      ...subnet.options,
       ...bootOptions(boot, context),
       ...tftpServers(request, boot, context),
       // HTTP boot takes no answer without it; PXE must not get its own class without option 43 (see proxyReply).
@@ -131,22 +130,6 @@ function leasing(
 function times(leaseSeconds: number): Options {
   const renewalSeconds = Math.floor(leaseSeconds / 2) // RFC 2131 §4.4.5
   return { leaseSeconds, renewalSeconds, rebindingSeconds: Math.floor(leaseSeconds * 0.875) }
-}
-
-/** The same for all machines of a subnet, written out once. */
-const optionsOf = new WeakMap<Subnet, Options>()
-
-function networkOptions(subnet: Subnet): Options {
-  const { network, gateway, dns, domain } = subnet
-  const options = {
-    subnetMask: toAddress(network.netmask),
-    broadcastAddress: broadcastOf(network),
-    ...(gateway === null ? {} : { routers: [gateway] }),
-    ...(dns.length === 0 ? {} : { dnsServers: dns }),
-    ...(domain === null ? {} : { domain })
-  }
-  optionsOf.set(subnet, options)
-  return options
 }
 
 /** Our address, or the one that the relay lends us, so that renewals go through it as well (RFC 5107 §4). */

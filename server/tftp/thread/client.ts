@@ -53,9 +53,10 @@ function openThread(poll: Poll, failed: (error: unknown) => void): Carrier {
     orders.push(what)
   }
   function send(): void {
+    if (isOver) return
     worker.postMessage(orders, [])
     orders = []
-    if (!isOver) ring(poll)
+    ring(poll)
   }
 
   function carry(errand: Errand, proven: () => void): Carriage {

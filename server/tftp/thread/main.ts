@@ -90,9 +90,14 @@ function feed(one: Running, event: Event): void {
   try {
     perform(one, step(one.session, event))
   } catch (error) {
-    forget(one)
-    tell({ type: 'failed', id: one.id, message: error instanceof Error ? (error.stack ?? '') : String(error) })
+    lose(one, error)
   }
+}
+
+/** A bug: the transfer that it hit is over, the others go on. */
+function lose(one: Running, error: unknown): void {
+  forget(one)
+  tell({ type: 'failed', id: one.id, message: error instanceof Error ? (error.stack ?? '') : String(error) })
 }
 
 function perform(one: Running, [session, effects]: Step): void {
@@ -148,7 +153,11 @@ function isNext(one: Running): boolean {
   if (receivedAck[0] !== 0 || receivedAck[1] !== 4) return false
   if (!advance(session, (receivedAck[2]! << 8) | receivedAck[3]!)) return false
   one.dueAt = now + session.timeoutMs
-  sendBlocks(one, session.acknowledged + 1, session.sent - session.acknowledged)
+  try {
+    sendBlocks(one, session.acknowledged + 1, session.sent - session.acknowledged)
+  } catch (error) {
+    lose(one, error)
+  }
   return true
 }
 

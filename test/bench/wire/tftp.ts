@@ -64,12 +64,11 @@ async function compare(
   load: (server: Server, run: number) => Promise<Seen>
 ): Promise<void> {
   const seen = new Map(servers.map(server => [server, [] as Array<Seen & { readonly serverCpu: number }>]))
-  // The first run counts for nobody: a server that has run for a while is what is asked about.
-  for (let run = -1; run < plan.runs; run++) {
+  for (let run = 0; run < plan.runs; run++) {
     for (const server of servers) {
       const cpuBefore = server.program.cpu()
       const one = await load(server, run)
-      if (run >= 0) seen.get(server)!.push({ ...one, serverCpu: (server.program.cpu() - cpuBefore) / one.rounds })
+      seen.get(server)!.push({ ...one, serverCpu: (server.program.cpu() - cpuBefore) / one.rounds })
     }
   }
   for (const [{ name }, runs] of seen) {
