@@ -70,6 +70,7 @@ export async function buildAgent(arch: Arch, out: string, say: (line: string) =>
 }
 
 async function isMade(out: string, stamp: string): Promise<boolean> {
+  // What cannot be looked at is made anew, which says what is wrong.
   const [made, known] = await Promise.all([
     stat(out).catch(() => null),
     readFile(`${out}.stamp`, 'utf8').catch(() => '')
@@ -101,7 +102,8 @@ async function fetchNode(arch: Arch, say: (line: string) => void): Promise<strin
   const { package: name, integrity } = runtimes[arch]
   const folder = join(cache, `${name}-${nodeVersion}`)
   const node = join(folder, 'package/bin/node')
-  if ((await stat(node).catch(() => null)) !== null) return node
+  const known = await stat(node).catch(() => null) // not there yet, or the next line says why
+  if (known !== null) return node
   await mkdir(cache, { recursive: true })
   say(`fetching ${name} ${nodeVersion}`)
   await execa('npm', ['pack', `${name}@${nodeVersion}`, '--silent', '--pack-destination', cache], { cwd: cache })

@@ -109,7 +109,9 @@ function sentence(error: unknown): string | null {
   if (code === '25006') return 'PostgreSQL is read-only (a standby?); name the primary in database'
   if (code === '57014' || code === '55P03') return 'PostgreSQL took too long; look for locks held by other clients'
   if (/^(08|57P|XX00[12])/.test(code)) return 'PostgreSQL is down or starting; start it, we will try again'
-  if (/^(ECONN|ENOENT|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|EAI_)/.test(code)) {
+  // connect(2), for a path that is longer than unix(7) sun_path.
+  if (code === 'EINVAL') return "the path of PostgreSQL's socket (host in database) is longer than 107 bytes"
+  if (/^(ECONN|ENOENT|EACCES|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|EAI_)/.test(code)) {
     return `cannot reach PostgreSQL (${code}); check that it runs and that database names it`
   }
   // pg gives these two no code (pg-pool 3, pg 8).

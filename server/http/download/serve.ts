@@ -119,10 +119,16 @@ async function sendBody(deps: DownloadsDeps, raw: ServerResponse, file: FileHand
   cut(raw)
 }
 
-/** By a reset: what the kernel still holds for this reader is given up, too. */
+/**
+ * By a reset where Node can: what the kernel still holds for this reader is given up, too. Node cannot by TLS (it
+ * throws), nor while the socket is being shut down: libuv then refuses, and the descriptor is forgotten, not closed.
+ */
 function cut(raw: ServerResponse): void {
-  if (raw.socket !== null && 'resetAndDestroy' in raw.socket) raw.socket.resetAndDestroy()
-  else raw.destroy()
+  const { socket } = raw
+  const isEnding = socket?.writableEnded === true && !socket.writableFinished
+  if (socket === null) raw.destroy()
+  else if (isEnding || 'encrypted' in socket) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Null when it does not go that way; nothing but the header has been sent then. */

@@ -1,6 +1,7 @@
 // Opening, migrating, and what the disk and the server can do to us.
 
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
@@ -162,9 +163,14 @@ t.test('two processes: the second waits for the first', async t => {
 })
 
 t.test('PostgreSQL that is not there', async t => {
-  const database = `postgres://slipway@/x?host=${encodeURIComponent(t.testdir())}`
-  const want = { code: 'unavailable', message: /cannot reach PostgreSQL \(ENOENT\); check that it runs/ }
-  await t.rejects(openDatabase({ database, data: '' }, deps), want)
+  // Not in t.testdir(), whose path may be too long for a socket.
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-nowhere-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const at = (host: string) => ({ database: `postgres://slipway@/x?host=${encodeURIComponent(host)}`, data: '' })
+  const missing = { code: 'unavailable', message: /cannot reach PostgreSQL \(ENOENT\); check that it runs/ }
+  await t.rejects(openDatabase(at(folder), deps), missing)
+  const long = { code: 'unavailable', message: /longer than 107 bytes/ }
+  await t.rejects(openDatabase(at(join(folder, 'x'.repeat(100))), deps), long)
 })
 
 t.test('a database that PostgreSQL does not have', needsPostgres(), async t => {

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { closePoll, openPoll, ring } from '../../../native/epoll.ts'
-import { type Libc, openLibc } from '../../../native/libc.ts'
+import { int32, type Libc, openLibc } from '../../../native/libc.ts'
 import type { Log } from '../../../log.ts'
 import { type Pace, slowestPace } from '../pace.ts'
 import type { Ending, Order, Report, SenderData } from './orders.ts'
@@ -25,6 +25,10 @@ export interface Sending {
 
 const F_DUPFD_CLOEXEC = 1030
 const SHUT_RDWR = 2
+const SOL_SOCKET = 1
+const SO_LINGER = 13
+/** socket(7) struct linger { on, 0 s }: the last close resets, and the kernel gives up what it holds for the reader. */
+const lingerNot = Buffer.concat([int32(1), int32(0)])
 /** A thread that dies has met a bug. It is started anew a few times, then files go through JavaScript. */
 const DEATHS_MAX = 3
 
@@ -52,6 +56,7 @@ export function openSender(log: Log, pace: Pace = slowestPace): Sender | null {
     const one = handed.get(id)
     handed.delete(id)
     if (one === undefined) return
+    if (ending !== 'sent') libc?.setsockopt(one.socket, SOL_SOCKET, SO_LINGER, lingerNot, lingerNot.length)
     libc?.close(one.socket)
     one.over(ending)
   }

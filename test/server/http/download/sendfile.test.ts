@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { buildBootApp } from '../../../../server/http/boot-app.ts'
 import type { Pace } from '../../../../server/http/download/pace.ts'
-import { openSender } from '../../../../server/http/download/sendfile/client.ts'
+import { openSender, type Sender } from '../../../../server/http/download/sendfile/client.ts'
 import { createDownloads } from '../../../../server/http/download/serve.ts'
 import { openAuthority } from '../../../../server/pki/authority.ts'
 import { createWorld, fakeAuthority } from '../../../helpers/http.ts'
@@ -25,12 +25,14 @@ interface Options {
   readonly pace?: Pace
   readonly downloadsMax?: number
   readonly way?: 'kernel' | 'javascript'
+  /** Instead of one that is opened. */
+  readonly sender?: Sender
 }
 
-async function open(t: Test, { pace, downloadsMax, way = 'kernel' }: Options = {}) {
+async function open(t: Test, { pace, downloadsMax, way = 'kernel', sender: given }: Options = {}) {
   const world = await createWorld(t, fakeAuthority())
   const { log, now, data } = world
-  const sender = way === 'kernel' ? openSender(log, pace) : null
+  const sender = given ?? (way === 'kernel' ? openSender(log, pace) : null)
   t.teardown(() => sender?.close())
   const results: string[] = []
   const count = (result: string) => void results.push(result)
@@ -121,7 +123,7 @@ t.test('sixteen at once, each the whole, over one connection after another', asy
   t.same([...new Set(results)], ['sent'])
 })
 
-t.test('by TLS, which the kernel cannot do here, through JavaScript', async t => {
+async function openTls(t: Test, pace?: Pace) {
   const world = await createWorld(t, fakeAuthority())
   const { log, now, data } = world
   const authority = await openAuthority(join(data, 'ca'), { now: () => new Date() })
@@ -129,13 +131,19 @@ t.test('by TLS, which the kernel cannot do here, through JavaScript', async t =>
   const sender = openSender(log)!
   t.teardown(() => sender.close())
   const results: string[] = []
-  const downloads = createDownloads({ log, now, sender, count: result => void results.push(result) })
+  const count = (result: string) => void results.push(result)
+  const downloads = createDownloads({ log, now, sender, count, ...(pace && { pace }) })
   const app = await buildBootApp({ ...world, downloads }, {}, { key, cert, ca: authority.caPem })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   writeFileSync(join(data, 'assets/large'), content)
   const { port } = app.server.address() as AddressInfo
   const options = { host: '127.0.0.1', port, path: '/assets/large', ca: authority.caPem, agent: false as const }
+  return { world, sender, results, downloads, options }
+}
+
+t.test('by TLS, which the kernel cannot do here, through JavaScript', async t => {
+  const { world, sender, results, downloads, options } = await openTls(t)
   const [reply] = (await once(httpsGet(options), 'response')) as [IncomingMessage]
   const hash = createHash('sha256')
   for await (const chunk of reply as AsyncIterable<Buffer>) hash.update(chunk)
@@ -145,6 +153,18 @@ t.test('by TLS, which the kernel cannot do here, through JavaScript', async t =>
   cut.destroy()
   await until(() => downloads.active() === 0)
   t.same(results, ['sent', 'gone'])
+  t.same(world.logged, [])
+})
+
+t.test('who does not read is cut off by TLS, too', async t => {
+  const { world, results, downloads, options } = await openTls(t, { windowMs: 400, bytesMin: 16 * 1024 * 1024 })
+  const [reply] = (await once(httpsGet(options), 'response')) as [IncomingMessage]
+  const drip = setInterval(() => reply.read(100_000), 20)
+  t.teardown(() => clearInterval(drip))
+  await until(() => results.length === 1 && downloads.active() === 0)
+  t.same(results, ['slow'])
+  clearInterval(drip)
+  await t.rejects(reply.toArray(), { code: 'ECONNRESET' })
   t.same(world.logged, [])
 })
 
@@ -209,6 +229,32 @@ t.test('readers that go away leave nothing', async t => {
   await until(() => handles() <= before)
   t.same(world.logged, [], 'nobody is told')
   t.equal((await fetched(port, '/assets/large')).sha256, sha256(content), 'and the next one is served')
+})
+
+t.test('a connection that is being shut down at that moment is closed, too', async t => {
+  // What a reader that half-closes and resets at once makes of it, when the thread hears of it first.
+  const sender: Sender = {
+    send(socket) {
+      const ended = new Promise<'gone'>(resolve => {
+        const final = socket._final.bind(socket)
+        socket._final = done => {
+          final(done) // asks libuv, which does it in the next turn of the loop
+          resolve('gone')
+        }
+      })
+      socket.end()
+      return { ended, abort: () => undefined }
+    },
+    active: () => 0,
+    close: () => Promise.resolve()
+  }
+  const { port, downloads, results } = await open(t, { sender })
+  const before = handles()
+  const left = await reader(port)
+  await until(() => results.length === 1 && downloads.active() === 0)
+  left.destroy()
+  await until(() => handles() <= before)
+  t.same(results, ['gone'])
 })
 
 t.test('a file that was replaced goes on as it was; one that was cut short is no success', async t => {
