@@ -28,7 +28,7 @@ import { findLeaseHolder, listLeases, saveLeases, shiftLeases } from './store/le
 import type { Db } from './store/schema.ts'
 import { startTftp, type Transfer } from './tftp/server.ts'
 import { openCarrier } from './tftp/thread/client.ts'
-import { type Recorder, transact } from './timeline.ts'
+import { type Recorder, transactNow } from './timeline.ts'
 
 export interface WireDeps {
   /** Milliseconds that nobody sets; null when the time of day is not the real one either. */
@@ -45,7 +45,7 @@ export interface WireDeps {
 /** Each batch is one wait for the disk: long enough to share it, short enough that nobody else waits for it long. */
 const LEASES_AT_ONCE = 128
 const EVENTS_AT_ONCE = 64
-/** Too short to be noticed on a page; a rack that boots has its events written by the dozen. */
+/** Too short to be noticed on a page, and what follows is written after; a rack's events are written by the dozen. */
 const EVENTS_PATIENCE_MS = 50
 
 /** A network that machines boot from. */
@@ -82,15 +82,17 @@ export async function startWire(
   requireKnown(passed, mode === 'off' ? ['tftp', 'boot'] : ['dhcp', 'proxy', 'tftp', 'boot'], config.interfaces)
   const { db, now } = recorder
   const holders = createHolders()
-  const record = createBatches<NewEvent>(
+  const stories = createBatches<NewEvent>(
     EVENTS_AT_ONCE,
     events => recordAll(recorder, holders, events),
     EVENTS_PATIENCE_MS
   )
+  recorder.bus.precede(stories.flush)
   const recording = new Set<Promise<void>>()
   const seen = (event: NewEvent): void => {
     if (event.type === 'dhcp.request') holders.learn(event)
-    const work: Promise<void> = record(event)
+    const work: Promise<void> = stories
+      .add(event)
       .catch((error: unknown) => log.error('timeline.failed', { error, type: event.type }))
       .finally(() => recording.delete(work))
     recording.add(work)
@@ -99,8 +101,8 @@ export async function startWire(
   await startTftps(config, networks, passed, { ...deps, seen }, opened)
   if (mode === 'off') return noWire
   const store = kept.durability === 'written' ? relaxed : db
-  const save = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(store, batch))
-  const leases = { list: () => listLeases(db), save, shift: (ms: number) => shiftLeases(db, ms) }
+  const saves = createBatches<Lease>(LEASES_AT_ONCE, batch => saveLeases(store, batch))
+  const leases = { list: () => listLeases(db), save: saves.add, shift: (ms: number) => shiftLeases(db, ms) }
   const attachments = networks.map(network => {
     const { name } = network.interface
     const server = passed.get(socketName('dhcp', name)) ?? null
@@ -189,7 +191,7 @@ async function startTftps(
 
 /** One commit for all. A transfer is known by its address alone: a lease says whose it is, ours or another server’s. */
 async function recordAll(recorder: Recorder, holders: Holders, events: readonly NewEvent[]): Promise<readonly null[]> {
-  await transact(recorder, async (db, add) => {
+  await transactNow(recorder, async (db, add) => {
     for (const event of events) {
       const address = event.mac === undefined ? event.detail?.['address'] : undefined
       const mac =

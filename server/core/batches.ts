@@ -2,7 +2,17 @@
 // waits for company longer than packets that are here already are being read, or than the caller says. Leaves out what
 // a batch does.
 
-export type Add<T> = (item: T) => Promise<void>
+export interface Batches<T> {
+  /** Resolves when the item is written; rejects when it was not. */
+  readonly add: (item: T) => Promise<void>
+  /** Has all that was added by now written without waiting for company, and resolves when each is, or is not. */
+  readonly flush: () => Promise<void>
+}
+
+interface Waiting<T> {
+  readonly item: T
+  readonly done: PromiseWithResolvers<void>
+}
 
 /**
  * `write` resolves with one entry an item: null when it was written, else why not. When it rejects, no item was.
@@ -13,14 +23,17 @@ export function createBatches<T>(
   sizeMax: number,
   write: (items: readonly T[]) => Promise<readonly (Error | null)[]>,
   patienceMs = 0
-): Add<T> {
-  let waiting: { readonly item: T; readonly done: PromiseWithResolvers<void> }[] = []
+): Batches<T> {
+  let waiting: Waiting<T>[] = []
   let writing = false
   let patience: NodeJS.Timeout | null = null
+  /** The last one that somebody waits for, and those of the batch that is being written. */
+  let urgent: Waiting<T> | null = null
+  let underway: readonly Waiting<T>[] = []
 
   function begin(): void {
     writing = true
-    if (patienceMs === 0 || waiting.length >= sizeMax) setImmediate(next, 0)
+    if (patienceMs === 0 || urgent !== null || waiting.length >= sizeMax) setImmediate(next, 0)
     else patience = setTimeout(next, patienceMs, Infinity)
   }
 
@@ -33,6 +46,7 @@ export function createBatches<T>(
     }
     const batch = waiting.slice(0, sizeMax)
     waiting = waiting.slice(sizeMax)
+    underway = batch
     const settle = (errorOf: (at: number) => unknown): void => {
       for (const [at, { done }] of batch.entries()) {
         const error = errorOf(at)
@@ -40,6 +54,8 @@ export function createBatches<T>(
         else done.reject(error)
       }
       writing = false
+      underway = []
+      if (urgent !== null && batch.includes(urgent)) urgent = null
       if (waiting.length > 0) begin() // the packets that came meanwhile go along
     }
     write(batch.map(({ item }) => item)).then(
@@ -48,14 +64,26 @@ export function createBatches<T>(
     )
   }
 
-  return item => {
-    const done = Promise.withResolvers<void>()
-    waiting.push({ item, done })
-    if (!writing) begin()
-    else if (patience !== null && waiting.length >= sizeMax) {
-      clearTimeout(patience)
-      next(waiting.length)
+  function hurry(): void {
+    if (patience === null) return
+    clearTimeout(patience)
+    next(waiting.length)
+  }
+
+  return {
+    add(item) {
+      const done = Promise.withResolvers<void>()
+      waiting.push({ item, done })
+      if (!writing) begin()
+      else if (waiting.length >= sizeMax) hurry()
+      return done.promise
+    },
+    async flush() {
+      const last = waiting.at(-1) ?? underway.at(-1)
+      if (last === undefined) return
+      urgent = last
+      hurry()
+      await last.done.promise.catch(() => undefined) // who added it is told why
     }
-    return done.promise
   }
 }

@@ -6,7 +6,7 @@ import { createBatches } from '../../../server/core/batches.ts'
 /** Batches of numbers that are written when the test says so. */
 function open(sizeMax: number, patienceMs = 0) {
   const batches: { items: readonly number[]; result: PromiseWithResolvers<readonly (Error | null)[]> }[] = []
-  const add = createBatches<number>(
+  const { add, flush } = createBatches<number>(
     sizeMax,
     items => {
       const result = Promise.withResolvers<readonly (Error | null)[]>()
@@ -15,7 +15,7 @@ function open(sizeMax: number, patienceMs = 0) {
     },
     patienceMs
   )
-  return { batches, add }
+  return { batches, add, flush }
 }
 
 /** Long enough for a batch to begin: it waits a turn for company, and one more as long as some comes. */
@@ -95,4 +95,48 @@ t.test('with patience, a batch that is not full waits for company', async t => {
   t.same(batches[2]!.items, [6])
   batches[2]!.result.resolve([null])
   await Promise.all(added)
+})
+
+t.test('what was added so far is written at once when somebody asks for it', async t => {
+  const { batches, add, flush } = open(2, 60_000)
+  await flush() // nothing to wait for
+  const added = [1, 2, 3, 4, 5].map(n => add(n).catch((error: Error) => error.message))
+  let flushed = false
+  const asked = flush().then(() => (flushed = true))
+  added.push(add(6).catch((error: Error) => error.message)) // after it was asked, and not full: goes along or waits
+  for (const [n, result] of [[null, null], [null, new Error('taken')], null].entries()) {
+    await turn()
+    t.notOk(flushed)
+    t.equal(batches.length, n + 1, 'one after the other, none by its patience')
+    if (result === null) batches[n]!.result.reject(new Error('the disk is full'))
+    else batches[n]!.result.resolve(result)
+  }
+  await asked
+  t.same(
+    batches.map(({ items }) => items),
+    [
+      [1, 2],
+      [3, 4],
+      [5, 6]
+    ]
+  )
+  t.same((await Promise.all(added)).map(String), [
+    'undefined',
+    'undefined',
+    'undefined',
+    'taken',
+    ...Array(2).fill('the disk is full')
+  ])
+  add(7)
+  const again = flush() // while nothing is written
+  await turn()
+  t.same(batches[3]?.items, [7])
+  const meanwhile = flush() // while it is
+  batches[3]!.result.resolve([null])
+  await Promise.all([again, meanwhile])
+  const last = add(8)
+  await turn()
+  t.equal(batches.length, 4, 'then there is patience again')
+  await Promise.all([flush(), turn().then(() => batches[4]!.result.resolve([null]))])
+  await last
 })

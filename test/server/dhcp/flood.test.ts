@@ -37,7 +37,7 @@ async function open(t: Test, leases: readonly Lease[] = []): Promise<Rack> {
   await saveLeases(db, leases)
   const clock = { now: start }
   const [subnet] = openSubnets([config], ['10.77.0.1'], leases)
-  const save = createBatches<Lease>(128, batch => saveLeases(db, batch))
+  const { add: save } = createBatches<Lease>(128, batch => saveLeases(db, batch))
   const bench = await openBench(t, { mode: 'authoritative', subnets: [subnet!], clock, save })
   return { bench, subnet: subnet!, clock, leases: () => listLeases(db) }
 }
