@@ -1,9 +1,12 @@
 // The simulated system and its programs, started as the agent starts them: an extension is merged, kubeadm makes a
 // cluster and joins it with a token, the kubelet reports; an upgrade changes what runs only at the restart.
 
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
 import type { KubeNode } from '../../server/kubeapi/objects.ts'
@@ -11,7 +14,7 @@ import type { Stored } from './apiserver/objects.ts'
 import { freePorts } from './ports.ts'
 import { type Cluster, createCluster } from './rack/cluster.ts'
 import { pause } from './rack/http.ts'
-import { servePrograms } from './rack/program-server.ts'
+import { type Answer, said, servePrograms } from './rack/program-server.ts'
 import { runProgram } from './rack/programs.ts'
 import { rackOf } from './rack/spec.ts'
 import { boot, extensionText, powerOff, programPath, type System } from './rack/system.ts'
@@ -86,6 +89,28 @@ async function merge({ run }: World, system: System, version: string): Promise<v
   const { exitCode, stderr } = await run(system, 'systemd-sysext', 'refresh')
   if (exitCode !== 0) throw new Error(stderr)
 }
+
+t.test('a program that is killed before it is answered leaves the rack as it was', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-rack-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const socket = join(folder, 'rack.sock')
+  const asked = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<Answer>()
+  const programs = await servePrograms(socket, () => {
+    asked.resolve()
+    return told.promise
+  })
+  t.teardown(() => programs.close())
+  const killed = connect(socket)
+  killed.write('{"machine":"m","program":"kubeadm","args":[]}\n')
+  await asked.promise
+  killed.destroy()
+  await once(killed, 'close')
+  told.resolve(said('late'))
+  const next = connect(socket)
+  next.write('{"machine":"m","program":"kubeadm","args":[]}\n')
+  t.same(JSON.parse(await text(next)), said('late'))
+})
 
 t.test('init, join, upgrade', async t => {
   const world = await openWorld(t)

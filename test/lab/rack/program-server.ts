@@ -40,7 +40,9 @@ export async function servePrograms(
       gone.abort()
     })
     socket.on('error', () => socket.destroy()) // the program was killed
-    createInterface({ input: socket }).once('line', line => {
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => undefined) // the same, told once more
+    lines.once('line', line => {
       answerLine(line, answer, gone.signal).then(
         reply => socket.end(JSON.stringify(reply)),
         () => socket.destroy()
