@@ -27,9 +27,9 @@ export function createBatches<T>(
   let waiting: Waiting<T>[] = []
   let writing = false
   let patience: NodeJS.Timeout | null = null
-  /** The last one that somebody waits for, and those of the batch that is being written. */
+  let newest: Waiting<T> | null = null
+  /** The last one that somebody waits for, as long as it is not written. */
   let urgent: Waiting<T> | null = null
-  let underway: readonly Waiting<T>[] = []
 
   function begin(): void {
     writing = true
@@ -46,7 +46,6 @@ export function createBatches<T>(
     }
     const batch = waiting.slice(0, sizeMax)
     waiting = waiting.slice(sizeMax)
-    underway = batch
     const settle = (errorOf: (at: number) => unknown): void => {
       for (const [at, { done }] of batch.entries()) {
         const error = errorOf(at)
@@ -54,7 +53,6 @@ export function createBatches<T>(
         else done.reject(error)
       }
       writing = false
-      underway = []
       if (urgent !== null && batch.includes(urgent)) urgent = null
       if (waiting.length > 0) begin() // the packets that came meanwhile go along
     }
@@ -73,17 +71,16 @@ export function createBatches<T>(
   return {
     add(item) {
       const done = Promise.withResolvers<void>()
-      waiting.push({ item, done })
+      newest = { item, done }
+      waiting.push(newest)
       if (!writing) begin()
       else if (waiting.length >= sizeMax) hurry()
       return done.promise
     },
     async flush() {
-      const last = waiting.at(-1) ?? underway.at(-1)
-      if (last === undefined) return
-      urgent = last
+      if (waiting.length > 0) urgent = newest
       hurry()
-      await last.done.promise.catch(() => undefined) // who added it is told why
+      await newest?.done.promise.catch(() => undefined) // who added it is told why
     }
   }
 }

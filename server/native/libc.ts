@@ -85,6 +85,9 @@ export function pointerTo(bytes: Buffer): bigint {
   return ffi()!.getRawPointer(bytes)
 }
 
+/** socket(7): the level of what setsockopt() sets on any socket. */
+export const SOL_SOCKET = 1
+
 /** The kernel's structures are little-endian on all that we run on. */
 export function int32(value: number): Buffer {
   const bytes = Buffer.alloc(4)

@@ -10,7 +10,7 @@ import { documents } from '../lab/documents.ts'
 import { fillFolder, makeFolder, removeFolder } from '../lab/folder.ts'
 import { freePorts } from '../lab/ports.ts'
 import { createServerApi } from '../lab/server-api.ts'
-import { MANUFACTURER } from '../lab/rack/spec.ts'
+import { workerQuery } from '../lab/rack/spec.ts'
 import { storyOf } from './story.ts'
 
 const MACHINES = 5
@@ -33,10 +33,7 @@ t.test('a machine that asks for its script as soon as it has its address', async
     const wanted = { mac, uuid, serverPort: ports.dhcpServer, clientPort: ports.dhcpClient }
     await requestAddress({ ...wanted, asker: 'uefi-pxe' })
     const { bootFile } = await requestAddress({ ...wanted, asker: 'uefi-ipxe' })
-    const facts = { mac: mac.replaceAll(':', '-'), uuid, serial: `ORDER-${n}`, manufacturer: MANUFACTURER }
-    const board = { product: 'Worker (Fedora CoreOS)', asset: '', arch: 'x86_64', platform: 'efi' }
-    const query = new URLSearchParams({ ...facts, ...board }).toString().replaceAll('+', '%20') // as iPXE writes it
-    const reply = await fetch(new URL(`/boot/ipxe?${query}`, bootFile!))
+    const reply = await fetch(new URL(`/boot/ipxe?${workerQuery(mac, uuid, `ORDER-${n}`)}`, bootFile!))
     t.match(await reply.text(), /^#!ipxe/)
   }
   for (let n = 0; n < MACHINES; n += 1) await boot(n)

@@ -2,13 +2,12 @@
 // And the address of an interface without a carrier, such as a bridge before its first machine: Node leaves it out.
 
 import { toNumber } from '../../core/ipv4.ts'
-import { int32, openLibc } from '../../native/libc.ts'
+import { int32, openLibc, SOL_SOCKET } from '../../native/libc.ts'
 
 const AF_INET = 2
 const SOCK_DGRAM = 2
 const SOCK_NONBLOCK = 0x800
 const SOCK_CLOEXEC = 0x80000
-const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_BROADCAST = 6
 const SO_BINDTODEVICE = 25

@@ -13,7 +13,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { decodePacket, encodePacket, messageType, type Packet } from '../../../server/dhcp/codec/packet.ts'
 import { packetOf } from '../../lab/dhcp-client.ts'
 import { documents } from '../../lab/documents.ts'
-import { MANUFACTURER } from '../../lab/rack/spec.ts'
+import { workerQuery } from '../../lab/rack/spec.ts'
 import { fetchFile } from '../../lab/tftp-client.ts'
 import { RELAY, SERVER } from './network.ts'
 
@@ -74,9 +74,7 @@ async function boot(number: number): Promise<void> {
   const ipxe = await lease(mac, uuid, 'uefi-ipxe')
   const script = new URL(ipxe.options.bootFileName ?? ipxe.bootFile)
   await fetchText(script, localAddress)
-  const facts = { mac: mac.replaceAll(':', '-'), uuid, serial: `STORM-${hex}`, manufacturer: MANUFACTURER }
-  const board = { product: 'Worker (Fedora CoreOS)', asset: '', arch: 'x86_64', platform: 'efi' }
-  const query = new URLSearchParams({ ...facts, ...board }).toString().replaceAll('+', '%20')
+  const query = workerQuery(mac, uuid, `STORM-${hex}`)
   const answer = await fetchText(new URL(`${script.origin}/boot/ipxe?${query}`), localAddress)
   const config = /http:\/\/[^\s/]+\/b\/\S+/.exec(answer)?.[0]
   if (config === undefined) throw new Error(`no config in the answer: ${answer.slice(0, 300)}`)

@@ -148,3 +148,10 @@ const armCpu = [0, 1, 2, 3]
       'CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0xd40\nCPU revision\t: 1\n'
   )
   .join('\n')
+
+/** What iPXE says of a worker of this make: the query of its script's URL, as it writes it. */
+export function workerQuery(mac: string, uuid: string, serial: string): string {
+  const facts = { mac: mac.replaceAll(':', '-'), uuid, serial, manufacturer: MANUFACTURER }
+  const board = { product: 'Worker (Fedora CoreOS)', asset: '', arch: 'x86_64', platform: 'efi' }
+  return new URLSearchParams({ ...facts, ...board }).toString().replaceAll('+', '%20')
+}

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { closePoll, openPoll, ring } from '../../../native/epoll.ts'
-import { int32, type Libc, openLibc } from '../../../native/libc.ts'
+import { int32, type Libc, openLibc, SOL_SOCKET } from '../../../native/libc.ts'
 import type { Log } from '../../../log.ts'
 import { type Pace, slowestPace } from '../pace.ts'
 import type { Ending, Order, Report, SenderData } from './orders.ts'
@@ -25,7 +25,6 @@ export interface Sending {
 
 const F_DUPFD_CLOEXEC = 1030
 const SHUT_RDWR = 2
-const SOL_SOCKET = 1
 const SO_LINGER = 13
 /** socket(7) struct linger { on, 0 s }: the last close resets, and the kernel gives up what it holds for the reader. */
 const lingerNot = Buffer.concat([int32(1), int32(0)])
